@@ -1,0 +1,1 @@
+"""Rank neural architectures from a handful of trained ones."""

@@ -1,0 +1,23 @@
+"""Architectures as labelled DAGs: one at a time, in tables of millions, in batches for encoders."""
+
+from archflow.graphs.architecture import Architecture
+from archflow.graphs.batch import GraphBatch
+from archflow.graphs.columns import Columns
+from archflow.graphs.forms import FORMS, Form
+from archflow.graphs.generations import Step, generations
+from archflow.graphs.operations import INPUT, OUTPUT, Operations
+from archflow.graphs.table import ArchitectureTable
+
+__all__ = [
+    "FORMS",
+    "INPUT",
+    "OUTPUT",
+    "Architecture",
+    "ArchitectureTable",
+    "Columns",
+    "Form",
+    "GraphBatch",
+    "Operations",
+    "Step",
+    "generations",
+]

@@ -1,0 +1,78 @@
+"""What encoders see: a batch of graphs as tensors."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from archflow.graphs.columns import Columns
+
+
+@dataclasses.dataclass(frozen=True)
+class GraphBatch:
+    """B graphs with N nodes and E edges in all; nodes count over the whole batch.
+
+    Attributes:
+        operation_ids: Operation of every node, (N,) int64.
+        sources: Source node of every edge, (E,) int64.
+        targets: Target node of every edge, (E,) int64.
+        graph_ids: The graph of every node, (N,) int64, ascending.
+        node_offsets: Where each graph's nodes start, (B + 1,) int64.
+        edge_offsets: Where each graph's edges start, (B + 1,) int64.
+    """
+
+    operation_ids: Tensor
+    sources: Tensor
+    targets: Tensor
+    graph_ids: Tensor
+    node_offsets: Tensor
+    edge_offsets: Tensor
+
+    @classmethod
+    def of(cls, columns: Columns, device: torch.device | str = "cpu") -> Self:
+        """Build a batch from columns by array slicing alone."""
+        sources, targets = columns.global_edges()
+        arrays = (
+            columns.operation_ids.astype(np.int64),
+            sources,
+            targets,
+            columns.node_rows(),
+            columns.node_offsets,
+            columns.edge_offsets,
+        )
+        return cls(*(torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in arrays))
+
+    def to_columns(self) -> Columns:
+        """Take the batch apart again: exactly the columns it was built from."""
+        shift = torch.repeat_interleave(self.node_offsets[:-1], torch.diff(self.edge_offsets))
+        return Columns(
+            self.operation_ids.cpu().numpy().astype(np.int16),
+            self.node_offsets.cpu().numpy(),
+            (self.sources - shift).cpu().numpy().astype(np.int32),
+            (self.targets - shift).cpu().numpy().astype(np.int32),
+            self.edge_offsets.cpu().numpy(),
+        )
+
+    @property
+    def n_graphs(self) -> int:
+        """B, the number of graphs."""
+        return len(self.node_offsets) - 1
+
+    @property
+    def n_nodes(self) -> int:
+        """N, the number of nodes of all graphs."""
+        return len(self.operation_ids)
+
+    def to(self, device: torch.device | str) -> Self:
+        """Return the batch on another device."""
+        fields = {field.name: getattr(self, field.name).to(device) for field in dataclasses.fields(self)}
+        return dataclasses.replace(self, **fields)
+
+    def mean_over_nodes(self, values: Tensor) -> Tensor:
+        """Average node values over each graph: (N, D) to (B, D)."""
+        sums = values.new_zeros(self.n_graphs, values.shape[1]).index_add(0, self.graph_ids, values)
+        return sums / torch.diff(self.node_offsets).to(values.dtype).unsqueeze(1)

@@ -1,0 +1,147 @@
+"""Many small graphs as five flat arrays: what tables are made of and array code works on."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+IntArray = NDArray[np.int64]
+
+
+def offsets_of(lengths: NDArray[np.integer]) -> IntArray:
+    """Return (n + 1,) int64 offsets of ragged rows with the given (n,) lengths."""
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+def ragged_positions(starts: NDArray[np.integer], lengths: NDArray[np.integer]) -> IntArray:
+    """Return the flat positions of ragged rows, one row after the other.
+
+    Args:
+        starts: First position of each row, (n,).
+        lengths: Length of each row, (n,).
+
+    Returns:
+        start, start + 1, ..., start + length - 1 of every row, (sum of lengths,) int64.
+    """
+    offsets = offsets_of(lengths)
+    shift = np.repeat(np.asarray(starts, dtype=np.int64) - offsets[:-1], lengths)
+    return np.arange(offsets[-1], dtype=np.int64) + shift
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """The graphs of A architectures as ragged columns; nodes count from 0 within each architecture.
+
+    Attributes:
+        operation_ids: Operation of every node, (N,) int16.
+        node_offsets: Where each architecture's nodes start, (A + 1,) int64.
+        sources: Source node of every edge, (E,) int32.
+        targets: Target node of every edge, (E,) int32; edges are sorted by target, then source.
+        edge_offsets: Where each architecture's edges start, (A + 1,) int64.
+    """
+
+    operation_ids: NDArray[np.int16]
+    node_offsets: IntArray
+    sources: NDArray[np.int32]
+    targets: NDArray[np.int32]
+    edge_offsets: IntArray
+
+    @classmethod
+    def of(
+        cls, operation_ids: Sequence[Sequence[int]], edges: Sequence[Sequence[tuple[int, int]]]
+    ) -> Columns:
+        """Join Python lists, one of operation ids and one of sorted edges an architecture, into columns."""
+        pairs = np.array(list(itertools.chain.from_iterable(edges)), dtype=np.int32).reshape(-1, 2)
+        return cls(
+            np.fromiter(itertools.chain.from_iterable(operation_ids), dtype=np.int16),
+            offsets_of(np.array([len(row) for row in operation_ids], dtype=np.int64)),
+            np.ascontiguousarray(pairs[:, 0]),
+            np.ascontiguousarray(pairs[:, 1]),
+            offsets_of(np.array([len(row) for row in edges], dtype=np.int64)),
+        )
+
+    @classmethod
+    def repeated(cls, operation_ids: NDArray[np.int16], edges: Iterable[tuple[int, int]]) -> Columns:
+        """Build columns of architectures that share one wiring.
+
+        Args:
+            operation_ids: Operation of every node, (A, n) int16.
+            edges: The wiring that all share.
+        """
+        count, n_nodes = operation_ids.shape
+        pairs = np.array(sorted(edges, key=lambda edge: (edge[1], edge[0])), dtype=np.int32).reshape(-1, 2)
+        return cls(
+            np.ascontiguousarray(operation_ids, dtype=np.int16).reshape(-1),
+            np.arange(count + 1, dtype=np.int64) * n_nodes,
+            np.tile(pairs[:, 0], count),
+            np.tile(pairs[:, 1], count),
+            np.arange(count + 1, dtype=np.int64) * len(pairs),
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Columns]) -> Columns:
+        """Return the rows of all parts, one part after the other."""
+        return cls(
+            np.concatenate([part.operation_ids for part in parts]),
+            offsets_of(np.concatenate([np.diff(part.node_offsets) for part in parts])),
+            np.concatenate([part.sources for part in parts]),
+            np.concatenate([part.targets for part in parts]),
+            offsets_of(np.concatenate([np.diff(part.edge_offsets) for part in parts])),
+        )
+
+    def __len__(self) -> int:
+        return len(self.node_offsets) - 1
+
+    def take(self, rows: NDArray[np.integer]) -> Columns:
+        """Return the given rows, (B,) non-negative integers, in that order."""
+        node_counts = np.diff(self.node_offsets)[rows]
+        edge_counts = np.diff(self.edge_offsets)[rows]
+        nodes = ragged_positions(self.node_offsets[rows], node_counts)
+        edges = ragged_positions(self.edge_offsets[rows], edge_counts)
+        return Columns(
+            self.operation_ids[nodes],
+            offsets_of(node_counts),
+            self.sources[edges],
+            self.targets[edges],
+            offsets_of(edge_counts),
+        )
+
+    def node_rows(self) -> IntArray:
+        """Return the row of every node, (N,) int64."""
+        return np.repeat(np.arange(len(self), dtype=np.int64), np.diff(self.node_offsets))
+
+    def global_edges(self) -> tuple[IntArray, IntArray]:
+        """Return sources and targets, (E,) int64 each, that count nodes over all rows."""
+        shift = np.repeat(self.node_offsets[:-1], np.diff(self.edge_offsets))
+        return self.sources + shift, self.targets + shift
+
+    def with_graphs(
+        self, keep: NDArray[np.bool_], sources: IntArray, targets: IntArray
+    ) -> Columns:
+        """Return the same rows with fewer nodes and other edges.
+
+        Args:
+            keep: Which nodes stay, (N,) bool.
+            sources: New source nodes over all rows, (E',), each of them kept.
+            targets: New target nodes over all rows, (E',), each of them kept.
+        """
+        order = np.lexsort((sources, targets))
+        sources, targets = sources[order], targets[order]
+        rows = self.node_rows()
+        renumbered = np.cumsum(keep) - 1
+        node_offsets = offsets_of(np.bincount(rows[keep], minlength=len(self)))
+        edge_rows = rows[targets]
+        shift = node_offsets[edge_rows]
+        return Columns(
+            self.operation_ids[keep],
+            node_offsets,
+            (renumbered[sources] - shift).astype(np.int32),
+            (renumbered[targets] - shift).astype(np.int32),
+            offsets_of(np.bincount(edge_rows, minlength=len(self))),
+        )

@@ -1,0 +1,66 @@
+"""Numbers that are equal for isomorphic architectures and differ for others."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from archflow.graphs.columns import Columns, IntArray
+from archflow.graphs.generations import generations
+from archflow.graphs.operations import Operations
+
+UintArray = NDArray[np.uint64]
+
+# Alternating sweeps: one forward and one backward pass tell apart what a node is built from and what it
+# feeds; the second pair tells apart nodes by where else their neighbours lead.
+_SWEEPS = 4
+
+
+def isomorphism_keys(columns: Columns, operations: Operations) -> UintArray:
+    """Hash every architecture so that renumbering its nodes changes nothing.
+
+    Each node's hash is refined along the generations, forward and backward in turn, from its own hash and
+    the sum of its neighbours' mixed hashes (a Weisfeiler-Lehman colouring that follows the data flow). The
+    keys depend on operation names, not on their ids, so they carry over between vocabularies. Distinct
+    graphs collide with a probability of about 1 in 2^64 a pair, except for graphs that colour refinement
+    cannot tell apart; on the 423,624 NAS-Bench-101 cells there is none.
+
+    Args:
+        columns: The graphs of A architectures.
+        operations: The names of the operation ids.
+
+    Returns:
+        (A,) uint64.
+    """
+    names = np.array(
+        [int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest()) for name in operations.names],
+        dtype=np.uint64,
+    )
+    hashes: UintArray = names[columns.operation_ids]
+    sources, targets = columns.global_edges()
+    plans = (generations(sources, targets, len(hashes)), generations(targets, sources, len(hashes)))
+    for sweep in range(_SWEEPS):
+        salt = np.uint64(sweep + 1)
+        hashes = _mix(hashes, salt)
+        for step in plans[sweep % 2]:
+            received = np.add.reduceat(_mix(hashes[step.senders], salt), step.starts[:-1])
+            hashes[step.nodes] = _mix(hashes[step.nodes] ^ _mix(received, salt), salt)
+    return _mix(_row_sums(_mix(hashes, np.uint64(_SWEEPS + 1)), columns.node_offsets), np.uint64(0))
+
+
+def _row_sums(values: UintArray, offsets: IntArray) -> UintArray:
+    if not len(offsets) - 1:
+        return np.zeros(0, dtype=np.uint64)
+    sums: UintArray = np.add.reduceat(values, offsets[:-1])
+    return sums
+
+
+def _mix(values: UintArray, salt: np.uint64) -> UintArray:
+    """Scramble 64-bit integers (the finaliser of SplitMix64; Steele, Lea, Flood, OOPSLA 2014)."""
+    with np.errstate(over="ignore"):
+        mixed = values + salt * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return mixed ^ (mixed >> np.uint64(31))
