@@ -1,0 +1,5 @@
+"""Flow surrogates: tables of architectures to vectors, nothing learnt."""
+
+from archflow.flow.surrogate import PUBLISHED, FlowSurrogate, SurrogateConfig
+
+__all__ = ["PUBLISHED", "FlowSurrogate", "SurrogateConfig"]

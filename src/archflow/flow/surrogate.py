@@ -1,0 +1,162 @@
+"""The paper's flow surrogate: a fixed random simulation of how data flows through an architecture.
+
+Source: Kim, Hwang and Shin, "Learning to Flow from Generative Pretext Tasks for Neural Architecture
+Encoding", NeurIPS 2025, arXiv 2510.18360 (FGP).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from archflow.errors import UsageError
+from archflow.graphs import INPUT, ArchitectureTable, Columns, Operations, Step, generations
+
+# Architectures that are simulated at once: enough to hide the cost of a call, and small enough that the
+# states of a chunk of cells stay in the processor's cache.
+DEFAULT_CHUNK = 1024
+
+Progress = Callable[[int, int], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class SurrogateConfig:
+    """The settings of a surrogate.
+
+    Attributes:
+        width: k, the length of the surrogate vector.
+        std: Standard deviation of the random maps P and W.
+        alpha: How much of a node's message passes on unchanged, between 0 and 1.
+    """
+
+    width: int = 7
+    std: float = 0.1
+    alpha: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.std <= 0 or not 0 <= self.alpha <= 1:
+            raise UsageError(f"a surrogate needs width >= 1, std > 0 and alpha in [0, 1], not {self}")
+
+
+PUBLISHED = {
+    "nasbench101": SurrogateConfig(width=4, std=1.0),
+    "nasbench201": SurrogateConfig(width=7, std=0.1),
+    "darts": SurrogateConfig(width=12, std=0.1),
+}
+"""The paper's settings by search space; DARTS is the space of NAS-Bench-301."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FlowSurrogate:
+    """The surrogate s(G) in R^k of section 2 of the method, for tables of architectures.
+
+    Start with h_v = 0, and h_i = r at every input node i. Forward, generation by generation,
+    m_v = sum of h_u over edges u -> v and h_v <- alpha m_v + (1 - alpha) relu([x_v P ; m_v] W); then
+    backward the same on reversed edges, starting from the forward states; s(G) is the sum of h_i over the
+    input nodes. A node without incoming edges in a pass keeps its state in that pass: the output in the
+    backward one, as published, and likewise dead ends of graphs as written, on which the paper is silent.
+
+    Attributes:
+        operations: The vocabulary that P has a row for, d operations.
+        start: r, (k,) float64.
+        operation_map: P, (d, k) float64.
+        state_map: W, (2 k, k) float64.
+        alpha: How much of a message passes on unchanged.
+    """
+
+    operations: Operations
+    start: NDArray[np.float64]
+    operation_map: NDArray[np.float64]
+    state_map: NDArray[np.float64]
+    alpha: float
+
+    @classmethod
+    def draw(cls, operations: Operations, config: SurrogateConfig, seed: int = 0) -> FlowSurrogate:
+        """Draw r ~ U(0, 1), P ~ N(0, std^2) and W ~ N(0, std^2) once, to be kept with the model.
+
+        Args:
+            operations: The vocabulary of the tables to come.
+            config: Width, standard deviation and alpha.
+            seed: Seed of the draw.
+        """
+        rng = np.random.default_rng(seed)
+        width = config.width
+        return cls(
+            operations,
+            rng.uniform(size=width),
+            rng.normal(scale=config.std, size=(len(operations), width)),
+            rng.normal(scale=config.std, size=(2 * width, width)),
+            config.alpha,
+        )
+
+    @property
+    def width(self) -> int:
+        """k, the length of the surrogate vector."""
+        return len(self.start)
+
+    def __call__(
+        self,
+        table: ArchitectureTable,
+        *,
+        dtype: type[np.float32] | type[np.float64] = np.float32,
+        chunk: int = DEFAULT_CHUNK,
+        progress: Progress | None = None,
+    ) -> NDArray[np.floating]:
+        """Simulate every architecture of a table.
+
+        Args:
+            table: A architectures over this surrogate's vocabulary.
+            dtype: Precision of the simulation and of the result.
+            chunk: Architectures simulated at once; bounds the memory beyond the result.
+            progress: Called with (architectures done, A) after each chunk.
+
+        Returns:
+            s(G) of every architecture, (A, k) of `dtype`.
+
+        Raises:
+            UsageError: The table counts operations in another vocabulary, or chunk < 1.
+        """
+        if table.operations.names != self.operations.names:
+            raise UsageError("this surrogate was drawn for another vocabulary than the table's")
+        if chunk < 1:
+            raise UsageError(f"chunk must be at least 1, not {chunk}")
+        result = np.empty((len(table), self.width), dtype=dtype)
+        for begin in range(0, len(table), chunk):
+            rows = np.arange(begin, min(begin + chunk, len(table)))
+            result[rows] = self._simulate(table.columns.take(rows), dtype)
+            if progress is not None:
+                progress(len(rows) + begin, len(table))
+        return result
+
+    def _simulate(self, columns: Columns, dtype: type[np.floating]) -> NDArray[np.floating]:
+        width = self.width
+        # [x P ; m] W = x (P W_top) + m W_bottom, and x picks a row: one small table instead of a product.
+        operation_terms = (self.operation_map @ self.state_map[:width]).astype(dtype)[columns.operation_ids]
+        message_map = self.state_map[width:].astype(dtype)
+        is_input = columns.operation_ids == self.operations.id(INPUT)
+        states = np.zeros((len(columns.operation_ids), width), dtype=dtype)
+        states[is_input] = self.start
+
+        sources, targets = columns.global_edges()
+        for senders, receivers in ((sources, targets), (targets, sources)):
+            for step in generations(senders, receivers, len(states)):
+                messages = _sum_of_senders(step, states)
+                fresh = np.maximum(operation_terms[step.nodes] + messages @ message_map, 0)
+                states[step.nodes] = self.alpha * messages + (1 - self.alpha) * fresh
+
+        inputs = np.flatnonzero(is_input)
+        rows = np.searchsorted(columns.node_offsets, inputs, side="right") - 1
+        result = np.zeros((len(columns), width), dtype=dtype)
+        np.add.at(result, rows, states[inputs])
+        return result
+
+
+def _sum_of_senders(step: Step, states: NDArray[np.floating]) -> NDArray[np.floating]:
+    ones = np.ones(len(step.senders), dtype=states.dtype)
+    gather = csr_array((ones, step.senders, step.starts), shape=(len(step.nodes), len(states)))
+    messages: NDArray[np.floating] = gather @ states  # (n, k)
+    return messages
