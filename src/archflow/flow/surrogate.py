@@ -14,11 +14,15 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from archflow.errors import UsageError
-from archflow.graphs import INPUT, ArchitectureTable, Columns, Operations, Step, generations
+from archflow.graphs import INPUT, ArchitectureTable, Columns, Operations, generations, rows_by_wiring
+from archflow.graphs.columns import IntArray
 
-# Architectures that are simulated at once: enough to hide the cost of a call, and small enough that the
-# states of a chunk of cells stay in the processor's cache.
-DEFAULT_CHUNK = 1024
+DEFAULT_CHUNK = 65_536
+# Rows that are simulated at once: enough to hide the cost of a call, and small enough that the states of a
+# block of cells stay in the processor's cache.
+_BLOCK = 2048
+# From this many rows on, a wiring of their own is faster than the general simulation.
+_SHARED_FROM = 64
 
 Progress = Callable[[int, int], None]
 
@@ -135,28 +139,88 @@ class FlowSurrogate:
     def _simulate(self, columns: Columns, dtype: type[np.floating]) -> NDArray[np.floating]:
         width = self.width
         # [x P ; m] W = x (P W_top) + m W_bottom, and x picks a row: one small table instead of a product.
-        operation_terms = (self.operation_map @ self.state_map[:width]).astype(dtype)[columns.operation_ids]
-        message_map = self.state_map[width:].astype(dtype)
+        maps = _Maps(
+            self.start.astype(dtype),
+            (self.operation_map @ self.state_map[:width]).astype(dtype),
+            self.state_map[width:].astype(dtype),
+            dtype(self.alpha),
+        )
         is_input = columns.operation_ids == self.operations.id(INPUT)
-        states = np.zeros((len(columns.operation_ids), width), dtype=dtype)
-        states[is_input] = self.start
-
-        sources, targets = columns.global_edges()
-        for senders, receivers in ((sources, targets), (targets, sources)):
-            for step in generations(senders, receivers, len(states)):
-                messages = _sum_of_senders(step, states)
-                fresh = np.maximum(operation_terms[step.nodes] + messages @ message_map, 0)
-                states[step.nodes] = self.alpha * messages + (1 - self.alpha) * fresh
-
-        inputs = np.flatnonzero(is_input)
-        rows = np.searchsorted(columns.node_offsets, inputs, side="right") - 1
-        result = np.zeros((len(columns), width), dtype=dtype)
-        np.add.at(result, rows, states[inputs])
+        result = np.empty((len(columns), width), dtype=dtype)
+        alone: list[IntArray] = []
+        for rows in rows_by_wiring(columns, is_input):
+            if len(rows) < _SHARED_FROM:
+                alone.append(rows)
+                continue
+            for begin in range(0, len(rows), _BLOCK):
+                block = rows[begin : begin + _BLOCK]
+                result[block] = _simulate_shared(columns, block, is_input, maps)
+        if alone:
+            rows = np.sort(np.concatenate(alone))
+            for begin in range(0, len(rows), _BLOCK):
+                block = rows[begin : begin + _BLOCK]
+                part = columns.take(block)
+                result[block] = _simulate_mixed(part, part.operation_ids == self.operations.id(INPUT), maps)
         return result
 
 
-def _sum_of_senders(step: Step, states: NDArray[np.floating]) -> NDArray[np.floating]:
-    ones = np.ones(len(step.senders), dtype=states.dtype)
-    gather = csr_array((ones, step.senders, step.starts), shape=(len(step.nodes), len(states)))
-    messages: NDArray[np.floating] = gather @ states  # (n, k)
-    return messages
+@dataclasses.dataclass(frozen=True)
+class _Maps:
+    """The surrogate's matrices in the form and precision that the simulation uses."""
+
+    start: NDArray[np.floating]  # (k,)
+    operation_terms: NDArray[np.floating]  # (d, k)
+    message_map: NDArray[np.floating]  # (k, k)
+    alpha: np.floating
+
+    def update(self, operation_ids: NDArray[np.int16], messages: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Return alpha m + (1 - alpha) relu([x P ; m] W), (n, k), for messages m (n, k)."""
+        states: NDArray[np.floating] = messages @ self.message_map
+        states += self.operation_terms[operation_ids]
+        np.maximum(states, 0, out=states)
+        states *= 1 - self.alpha
+        states += self.alpha * messages
+        return states
+
+
+def _simulate_shared(
+    columns: Columns, rows: IntArray, is_input: NDArray[np.bool_], maps: _Maps
+) -> NDArray[np.floating]:
+    """Simulate rows of one wiring: node by node, all rows at once, (rows, k)."""
+    first = rows[0]
+    n_nodes = int(columns.node_offsets[first + 1] - columns.node_offsets[first])
+    edges = slice(columns.edge_offsets[first], columns.edge_offsets[first + 1])
+    before: list[list[int]] = [[] for _ in range(n_nodes)]
+    after: list[list[int]] = [[] for _ in range(n_nodes)]
+    for source, target in zip(columns.sources[edges].tolist(), columns.targets[edges].tolist(), strict=True):
+        before[target].append(source)
+        after[source].append(target)
+    ids = columns.operation_ids[columns.node_offsets[rows][:, None] + np.arange(n_nodes)]  # (rows, n_nodes)
+    inputs = np.flatnonzero(is_input[columns.node_offsets[first] : columns.node_offsets[first + 1]])
+
+    states = [np.zeros((len(rows), len(maps.start)), dtype=maps.start.dtype)] * n_nodes
+    for node in inputs:
+        states[node] = np.broadcast_to(maps.start, states[node].shape)
+    for order, senders in ((range(n_nodes), before), (reversed(range(n_nodes)), after)):
+        for node in order:
+            if senders[node]:
+                messages = sum(states[sender] for sender in senders[node])
+                states[node] = maps.update(ids[:, node], np.asarray(messages))
+    return np.asarray(sum(states[node] for node in inputs))
+
+
+def _simulate_mixed(columns: Columns, is_input: NDArray[np.bool_], maps: _Maps) -> NDArray[np.floating]:
+    """Simulate rows of any wirings: generation by generation, all rows at once, (rows, k)."""
+    states = np.zeros((len(columns.operation_ids), len(maps.start)), dtype=maps.start.dtype)
+    states[is_input] = maps.start
+    sources, targets = columns.global_edges()
+    for senders, receivers in ((sources, targets), (targets, sources)):
+        for step in generations(senders, receivers, len(states)):
+            ones = np.ones(len(step.senders), dtype=states.dtype)
+            gather = csr_array((ones, step.senders, step.starts), shape=(len(step.nodes), len(states)))
+            states[step.nodes] = maps.update(columns.operation_ids[step.nodes], gather @ states)
+
+    inputs = np.flatnonzero(is_input)
+    result = np.zeros((len(columns), len(maps.start)), dtype=states.dtype)
+    np.add.at(result, columns.node_rows()[inputs], states[inputs])
+    return result

@@ -7,6 +7,7 @@ from archflow.graphs.forms import FORMS, Form
 from archflow.graphs.generations import Step, generations
 from archflow.graphs.operations import INPUT, OUTPUT, Operations
 from archflow.graphs.table import ArchitectureTable
+from archflow.graphs.wirings import rows_by_wiring
 
 __all__ = [
     "FORMS",
@@ -20,4 +21,5 @@ __all__ = [
     "Operations",
     "Step",
     "generations",
+    "rows_by_wiring",
 ]

@@ -1,0 +1,46 @@
+"""Encoders: a batch of graphs to node and graph embeddings, one architecture a file."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from torch import nn
+
+from archflow.encoders.gated_gcn import GatedGCN
+from archflow.encoders.gin import GIN
+from archflow.errors import UsageError, unknown_name
+
+ENCODERS: dict[str, type[GIN] | type[GatedGCN]] = {"gin": GIN, "gated_gcn": GatedGCN}
+"""Every encoder by name."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderConfig:
+    """Which encoder, and its sizes.
+
+    Attributes:
+        name: A key of `ENCODERS`.
+        width: D, the width of every layer and of the embeddings.
+        layers: Number of message-passing layers.
+        dropout: Share of activations dropped in training, in [0, 1).
+    """
+
+    name: str = "gin"
+    width: int = 128
+    layers: int = 3
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.name not in ENCODERS:
+            raise unknown_name("encoder", self.name, ENCODERS)
+        if self.width < 1 or self.layers < 1 or not 0 <= self.dropout < 1:
+            raise UsageError(f"an encoder needs width >= 1, layers >= 1 and dropout in [0, 1), not {self}")
+
+    def build(self, n_operations: int) -> nn.Module:
+        """Build the encoder for a vocabulary of that many operations, with fresh random weights."""
+        sizes: dict[str, Any] = {"width": self.width, "layers": self.layers, "dropout": self.dropout}
+        return ENCODERS[self.name](n_operations, **sizes)
+
+
+__all__ = ["ENCODERS", "GIN", "EncoderConfig", "GatedGCN"]

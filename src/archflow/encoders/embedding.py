@@ -1,0 +1,51 @@
+"""Embedding whole tables: batches in, arrays out, nothing kept but the result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from archflow.graphs import ArchitectureTable, GraphBatch
+
+BATCH = 1024
+"""Architectures embedded at once: enough to keep a core busy, small enough for its cache."""
+
+
+def embed(
+    encoder: nn.Module,
+    table: ArchitectureTable,
+    *,
+    head: Callable[[Tensor], Tensor] | None = None,
+    device: torch.device | str = "cpu",
+    report: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float32]:
+    """Run an encoder over a table in evaluation mode.
+
+    Args:
+        encoder: On `device`; its training mode is restored afterwards.
+        table: A architectures over the encoder's vocabulary, in the form it was trained on.
+        head: Applied to the graph embeddings (B, D) of each batch.
+        device: Where to compute.
+        report: Called with (architectures done, A) after each batch.
+
+    Returns:
+        The graph embeddings, (A, D), or what the head made of them, (A, ...).
+    """
+    was_training = encoder.training
+    encoder.eval()
+    parts = []
+    try:
+        with torch.inference_mode():
+            for begin in range(0, len(table), BATCH):
+                rows = np.arange(begin, min(begin + BATCH, len(table)))
+                embeddings = encoder(GraphBatch.of(table.columns.take(rows), device))[1]
+                parts.append((head(embeddings) if head else embeddings).float().cpu().numpy())
+                if report is not None:
+                    report(begin + len(rows), len(table))
+    finally:
+        encoder.train(was_training)
+    return np.concatenate(parts) if parts else np.zeros((0, 0), dtype=np.float32)

@@ -1,0 +1,140 @@
+"""The one training loop; it knows batches of row numbers and losses, no encoder or space."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from archflow.errors import ArchflowError, UsageError
+from archflow.progress import Report, silent
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How long and how fast to train with AdamW.
+
+    Attributes:
+        epochs: Passes over the rows.
+        batch_size: Rows a step.
+        learning_rate: AdamW's step size.
+        weight_decay: AdamW's decoupled weight decay.
+        gradient_norm: Longest gradient allowed, or None for no clipping.
+    """
+
+    epochs: int
+    batch_size: int
+    learning_rate: float = 1e-3
+    weight_decay: float = 1e-6
+    gradient_norm: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0 or self.batch_size < 1 or self.learning_rate <= 0 or self.weight_decay < 0:
+            raise UsageError(
+                f"training needs epochs >= 0, batch_size >= 1, learning_rate > 0 and weight_decay >= 0, not {self}"
+            )
+
+
+class DivergedError(ArchflowError, ArithmeticError):
+    """A loss that is no longer a finite number."""
+
+
+AfterEpoch = Callable[[int, float], None]
+
+
+def make_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
+    """Return AdamW over all parameters of a module."""
+    return torch.optim.AdamW(
+        module.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
+
+
+def train(
+    module: nn.Module,
+    loss: Callable[[Tensor], Tensor],
+    n_rows: int,
+    config: TrainingConfig,
+    *,
+    seed: int,
+    optimizer: torch.optim.Optimizer | None = None,
+    first_epoch: int = 0,
+    after_epoch: AfterEpoch | None = None,
+    report: Report = silent,
+) -> list[float]:
+    """Train a module in place.
+
+    Each epoch draws its order and its dropout from (seed, epoch) alone, so that a run continued from the
+    weights and optimizer of an epoch goes on exactly as if it had never stopped (on one CPU thread).
+
+    Args:
+        module: What to train; left in training mode.
+        loss: Mean loss, (), of the rows (B,) int64 of a batch.
+        n_rows: Rows that exist.
+        config: Epochs, batch size and optimizer settings.
+        seed: Seed of order and dropout; the caller's random state is left alone.
+        optimizer: The optimizer to go on with; by default a new `make_optimizer`.
+        first_epoch: Epochs that are done already.
+        after_epoch: Called with (epochs done, mean loss) after each epoch.
+        report: Progress, called after each epoch with (epochs done, epochs, the loss in words).
+
+    Returns:
+        The mean loss of each epoch trained.
+
+    Raises:
+        DivergedError: The loss became NaN or infinite.
+    """
+    optimizer = optimizer or make_optimizer(module, config)
+    history = []
+    module.train()
+    for epoch in range(first_epoch, config.epochs):
+        order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(n_rows))
+        losses = []
+        with seeded(seed, epoch):
+            for rows in order.split(config.batch_size):
+                optimizer.zero_grad(set_to_none=True)
+                value = loss(rows)
+                value.backward()  # type: ignore[no-untyped-call]
+                if config.gradient_norm is not None:
+                    nn.utils.clip_grad_norm_(module.parameters(), config.gradient_norm)
+                optimizer.step()
+                losses.append(value.detach() * len(rows))
+        mean = float(torch.stack(losses).sum()) / n_rows
+        if not np.isfinite(mean):
+            raise DivergedError(
+                f"the training loss became {mean} in epoch {epoch + 1}; try a smaller learning rate"
+            )
+        history.append(mean)
+        report(epoch + 1, config.epochs, f"loss {mean:.4f}")
+        if after_epoch is not None:
+            after_epoch(epoch + 1, mean)
+    return history
+
+
+@contextlib.contextmanager
+def seeded(*seeds: int) -> Iterator[None]:
+    """Seed torch's generators for the block, and give the caller's states back after it."""
+    state = int(np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(state)
+        yield
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device of a name; "auto" is a GPU where there is one.
+
+    Raises:
+        UsageError: There is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"device {name!r} cannot be used here ({reason}); try --device auto") from error
+    return device
