@@ -21,22 +21,24 @@ def embed(
     *,
     head: Callable[[Tensor], Tensor] | None = None,
     device: torch.device | str = "cpu",
+    dropout: bool = False,
     report: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float32]:
-    """Run an encoder over a table in evaluation mode.
+    """Run an encoder over a table, without gradients.
 
     Args:
         encoder: On `device`; its training mode is restored afterwards.
         table: A architectures over the encoder's vocabulary, in the form it was trained on.
         head: Applied to the graph embeddings (B, D) of each batch.
         device: Where to compute.
+        dropout: Whether dropout is on, as in training.
         report: Called with (architectures done, A) after each batch.
 
     Returns:
         The graph embeddings, (A, D), or what the head made of them, (A, ...).
     """
     was_training = encoder.training
-    encoder.eval()
+    encoder.train(dropout)
     parts = []
     try:
         with torch.inference_mode():

@@ -43,11 +43,11 @@ def isomorphism_keys(columns: Columns, operations: Operations) -> UintArray:
     plans = (generations(sources, targets, len(hashes)), generations(targets, sources, len(hashes)))
     for sweep in range(_SWEEPS):
         salt = np.uint64(sweep + 1)
-        hashes = _mix(hashes, salt)
+        hashes = mix(hashes, salt)
         for step in plans[sweep % 2]:
-            received = np.add.reduceat(_mix(hashes[step.senders], salt), step.starts[:-1])
-            hashes[step.nodes] = _mix(hashes[step.nodes] ^ _mix(received, salt), salt)
-    return _mix(_row_sums(_mix(hashes, np.uint64(_SWEEPS + 1)), columns.node_offsets), np.uint64(0))
+            received = np.add.reduceat(mix(hashes[step.senders], salt), step.starts[:-1])
+            hashes[step.nodes] = mix(hashes[step.nodes] ^ mix(received, salt), salt)
+    return mix(_row_sums(mix(hashes, np.uint64(_SWEEPS + 1)), columns.node_offsets), np.uint64(0))
 
 
 def _row_sums(values: UintArray, offsets: IntArray) -> UintArray:
@@ -57,7 +57,7 @@ def _row_sums(values: UintArray, offsets: IntArray) -> UintArray:
     return sums
 
 
-def _mix(values: UintArray, salt: np.uint64) -> UintArray:
+def mix(values: UintArray, salt: np.uint64) -> UintArray:
     """Scramble 64-bit integers (the finaliser of SplitMix64; Steele, Lea, Flood, OOPSLA 2014)."""
     with np.errstate(over="ignore"):
         mixed = values + salt * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x9E3779B97F4A7C15)

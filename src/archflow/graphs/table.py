@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -89,6 +90,14 @@ class ArchitectureTable:
     def keys(self) -> NDArray[np.uint64]:
         """Return (A,) uint64 that are equal for isomorphic architectures (`isomorphism_keys`)."""
         return self._keys
+
+    def digest(self) -> str:
+        """Return a SHA-256 of the graphs and the vocabulary, as 64 hexadecimal digits."""
+        digest = hashlib.sha256(json.dumps(self.operations.to_json()).encode())
+        for field in dataclasses.fields(self.columns):
+            array = getattr(self.columns, field.name)
+            digest.update(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes())
+        return digest.hexdigest()
 
     def in_form(self, form: Form) -> Self:
         """Return the table in a named form: "as-written", "pruned" or "collapsed".

@@ -1,0 +1,5 @@
+"""`python -m archflow`."""
+
+from archflow.cli import main
+
+main()

@@ -1,0 +1,8 @@
+"""Predictors: a few labelled architectures in, a ranking of any others out."""
+
+from archflow.predictors.fine_tuned import FineTuneConfig
+from archflow.predictors.methods import METHODS, Method
+from archflow.predictors.predictor import Predictor
+from archflow.predictors.ranking import Ranking
+
+__all__ = ["METHODS", "FineTuneConfig", "Method", "Predictor", "Ranking"]

@@ -1,0 +1,324 @@
+"""The front door: fit on a few labelled architectures, predict and rank any others."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from torch import Tensor
+
+from archflow.encoders import EncoderConfig
+from archflow.errors import CheckpointError, UsageError
+from archflow.files import require_absent
+from archflow.graphs import Architecture, ArchitectureTable, Form, Operations
+from archflow.predictors.fine_tuned import FineTuneConfig, FineTuned
+from archflow.predictors.labels import Labels
+from archflow.predictors.methods import DEFAULT, method_named
+from archflow.predictors.onehot_forest import OneHotForest
+from archflow.predictors.random_order import RandomOrder
+from archflow.predictors.ranking import Ranking
+from archflow.predictors.shipped import shipped_encoder, unlabelled_architectures
+from archflow.pretrain import PretrainConfig, PretrainedEncoder, pretrain
+from archflow.pretrain.encoder import require_vocabulary
+from archflow.progress import Report, silent
+from archflow.protocols import FloatArray, Space
+from archflow.records import versions
+from archflow.training import TrainingConfig, load_checkpoint, resolve_device, save_checkpoint
+from archflow.training.checkpoints import with_prefix, without_prefix
+
+KIND = "predictor"
+Architectures = ArchitectureTable | Sequence[Architecture]
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictorConfig:
+    """The choices of a predictor.
+
+    Attributes:
+        method: A name in the registry of methods.
+        form: The form of the graphs that encoders see; the other methods see them as written.
+        minimize: Whether a lower target is better.
+        seed: Seed of everything random.
+        fine_tuning: How encoders are fine-tuned.
+    """
+
+    method: str = DEFAULT
+    form: Form = "pruned"
+    minimize: bool = False
+    seed: int = 0
+    fine_tuning: FineTuneConfig = FineTuneConfig()
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> PredictorConfig:
+        """Rebuild the choices from `dataclasses.asdict`.
+
+        Raises:
+            CheckpointError: A key is unknown or missing.
+        """
+        try:
+            tuning = value["fine_tuning"]
+            training = TrainingConfig(**tuning["training"])
+            return cls(**{**value, "fine_tuning": FineTuneConfig(**{**tuning, "training": training})})
+        except (TypeError, KeyError) as error:
+            raise CheckpointError(f"not the settings of a predictor: {error}") from error
+
+
+class Predictor:
+    """Rank the architectures of a space from a few labelled ones.
+
+    Args:
+        space: The search space.
+        method: A name in `METHODS`.
+        form: The form of the graphs that encoders see: "as-written", "pruned" or "collapsed".
+        minimize: Whether a lower target is better, as with losses and latencies.
+        seed: Seed of everything random.
+        device: "auto", "cpu", "cuda" and the like.
+        encoder: A pre-trained encoder for the fgp methods. Without one, and without `pretraining`, they take
+            the encoder that archflow ships for the space. Otherwise `fit` pre-trains one first.
+        unlabelled: Architectures to pre-train on; by default the whole space, a sample where it is large, the
+            labelled architectures where it has no end.
+        pretraining: How to pre-train; by default as published.
+        fine_tuning: How encoders are fine-tuned.
+
+    Raises:
+        UnknownNameError: There is no such method or form.
+        UsageError: The device is not there, or an encoder is given to a method that takes none.
+        CheckpointError: The encoder was trained for another vocabulary, encoder or form.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        method: str = DEFAULT,
+        *,
+        form: Form = "pruned",
+        minimize: bool = False,
+        seed: int = 0,
+        device: str = "auto",
+        encoder: PretrainedEncoder | None = None,
+        unlabelled: ArchitectureTable | None = None,
+        pretraining: PretrainConfig | None = None,
+        fine_tuning: FineTuneConfig | None = None,
+    ) -> None:
+        self.space = space
+        self.method = method_named(method)
+        self.config = PredictorConfig(method, form, minimize, seed, fine_tuning or FineTuneConfig())
+        self.encoder = encoder
+        self._device, self._unlabelled, self._pretraining = device, unlabelled, pretraining
+        self._fitted: RandomOrder | OneHotForest | FineTuned | None = None
+        self._labels: Labels | None = None
+        resolve_device(device)
+        PretrainConfig(form=form)  # checks the form's name
+        if encoder is not None:
+            self._check_encoder(encoder)
+
+    def fit(
+        self,
+        architectures: Architectures,
+        values: Sequence[float] | FloatArray,
+        *,
+        validation: tuple[Architectures, Sequence[float] | FloatArray] | None = None,
+        report: Report = silent,
+    ) -> Self:
+        """Learn from measured architectures.
+
+        Args:
+            architectures: N architectures as written.
+            values: What was measured for each, (N,).
+            validation: More of the same that choose the epoch of a fine-tuned encoder.
+            report: Progress.
+
+        Returns:
+            This predictor.
+
+        Raises:
+            TableError: There are fewer than 4 labels, they are all equal, or one is not finite.
+            UnknownNameError: An architecture has an operation that the space lacks.
+        """
+        labels = self._as_labels(architectures, values)
+        if self.method.encoder is None:
+            self._fitted = self._fit_baseline(labels)
+        else:
+            if self.method.pretrained and self.encoder is None:
+                self.encoder = self._find_encoder(labels.table, report)
+            fine_tuned = self._fresh_encoder()
+            if self.encoder is not None:
+                fine_tuned.start_from(self.encoder)
+            checked = None if validation is None else self._as_labels(*validation)
+            fine_tuned.fit(labels, self.config.fine_tuning, validation=checked, report=report)
+            fine_tuned.calibrate(labels)
+            self._fitted = fine_tuned
+        self._labels = labels
+        return self
+
+    def predict(
+        self, architectures: Architectures, *, return_std: bool = False, report: Report = silent
+    ) -> FloatArray | tuple[FloatArray, FloatArray]:
+        """Predict the target.
+
+        Args:
+            architectures: A architectures as written.
+            return_std: Whether to return standard deviations too.
+            report: Progress.
+
+        Returns:
+            The predicted target, (A,), in its own units; with `return_std` also the standard deviations, (A,).
+
+        Raises:
+            UsageError: The predictor is not fitted.
+        """
+        table = self._as_table(architectures)
+        fitted = self._require_fitted()
+        mean = self._sign * fitted.mean(table, report)
+        return (mean, fitted.spread(table, report)) if return_std else mean
+
+    def rank(self, candidates: Architectures, top: int | None = None, *, report: Report = silent) -> Ranking:
+        """Rank candidates, best predicted first.
+
+        Args:
+            candidates: A architectures as written.
+            top: How many to return; by default all.
+            report: Progress.
+
+        Raises:
+            UsageError: The predictor is not fitted, or `top` is below 1.
+        """
+        if top is not None and top < 1:
+            raise UsageError(f"top must be at least 1, not {top}")
+        table = self._as_table(candidates)
+        fitted = self._require_fitted()
+        scores = fitted.mean(table, report)
+        rows = np.argsort(-scores, kind="stable")[:top]
+        chosen = table[rows]
+        return Ranking(rows, self._sign * scores[rows], fitted.spread(chosen, report), chosen)
+
+    def save(self, folder: Path | str, *, overwrite: bool = False) -> None:
+        """Write the predictor as a checkpoint folder.
+
+        Raises:
+            UsageError: The predictor is not fitted.
+            OutputExistsError: The folder exists and `overwrite` is false.
+        """
+        fitted = self._require_fitted()
+        labels = self._labels
+        assert labels is not None
+        require_absent(Path(folder), overwrite=overwrite)
+        tensors = with_prefix("labels", labels.tensors())
+        content = {
+            "kind": KIND,
+            "space": self.space.name,
+            "operations": labels.table.operations.to_json(),
+            "config": dataclasses.asdict(self.config),
+            "versions": versions(),
+        }
+        if isinstance(fitted, FineTuned):
+            tensors |= with_prefix("model", fitted.tensors())
+            content["encoder"] = dataclasses.asdict(self._encoder_config())
+            content["pretraining"] = self.encoder and self.encoder.content()
+        save_checkpoint(Path(folder), tensors, content)
+
+    @classmethod
+    def load(cls, folder: Path | str, space: Space, *, device: str = "auto") -> Predictor:
+        """Read a predictor that `save` wrote; baselines are fitted again from the labels they kept.
+
+        Args:
+            folder: The checkpoint folder.
+            space: The search space that it was fitted on.
+            device: Where to predict.
+
+        Raises:
+            CheckpointError: The checkpoint is damaged, edited, of another kind or for another vocabulary.
+        """
+        where = str(folder)
+        tensors, content = load_checkpoint(Path(folder))
+        if content.get("kind") != KIND:
+            raise CheckpointError(f"{where}: holds a {content.get('kind')}, not a {KIND}")
+        require_vocabulary(Operations.from_json(content["operations"]), space.operations, where)
+        config = PredictorConfig.from_json(content["config"])
+        predictor = cls(
+            space, config.method, form=config.form, minimize=config.minimize, seed=config.seed, device=device,
+            fine_tuning=config.fine_tuning,
+        )  # fmt: skip
+        labels = Labels.restore(without_prefix("labels", tensors), space.operations)
+        predictor._restore(labels, without_prefix("model", tensors), content, where)
+        return predictor
+
+    def _restore(
+        self, labels: Labels, weights: Mapping[str, Tensor], content: Mapping[str, Any], where: str
+    ) -> None:
+        self._labels = labels
+        if self.method.encoder is None:
+            self._fitted = self._fit_baseline(labels)
+            return
+        fine_tuned = self._fresh_encoder(EncoderConfig(**content["encoder"]))
+        fine_tuned.restore(weights, where)
+        fine_tuned.calibrate(labels)
+        self._fitted = fine_tuned
+
+    @property
+    def _sign(self) -> float:
+        return -1.0 if self.config.minimize else 1.0
+
+    def _fit_baseline(self, labels: Labels) -> RandomOrder | OneHotForest:
+        baseline = RandomOrder if self.method.name == "random" else OneHotForest
+        return baseline(labels, self.config.seed)
+
+    def _fresh_encoder(self, config: EncoderConfig | None = None) -> FineTuned:
+        return FineTuned(
+            config or self._encoder_config(),
+            self.config.form,
+            len(self.space.operations),
+            self.config.seed,
+            resolve_device(self._device),
+        )
+
+    def _encoder_config(self) -> EncoderConfig:
+        if self.encoder is not None:
+            return self.encoder.config.encoder
+        return EncoderConfig(name=str(self.method.encoder))
+
+    def _find_encoder(self, labelled: ArchitectureTable, report: Report) -> PretrainedEncoder:
+        name, form = str(self.method.encoder), self.config.form
+        if self._pretraining is None:
+            shipped = shipped_encoder(self.space, name, form)
+            if shipped is not None:
+                return shipped
+        config = self._pretraining or PretrainConfig.published(
+            self.space.name, name, form=form, seed=self.config.seed
+        )
+        table = self._unlabelled
+        if table is None:
+            table = unlabelled_architectures(self.space, self.config.seed)
+        return pretrain(
+            self.space, labelled if table is None else table, config, device=self._device, report=report
+        )
+
+    def _check_encoder(self, encoder: PretrainedEncoder) -> None:
+        if not self.method.pretrained:
+            raise UsageError(
+                f"method {self.method.name!r} takes no pre-trained encoder; choose one whose name begins with fgp"
+            )
+        require_vocabulary(encoder.operations, self.space.operations, "the pre-trained encoder")
+        for what, own, wanted in (
+            ("encoder", encoder.config.encoder.name, self.method.encoder),
+            ("form", encoder.config.form, self.config.form),
+        ):
+            if own != wanted:
+                raise CheckpointError(f"the pre-trained encoder was trained with {what} {own!r}, not {wanted!r}")
+
+    def _as_table(self, architectures: Architectures) -> ArchitectureTable:
+        if isinstance(architectures, ArchitectureTable):
+            require_vocabulary(self.space.operations, architectures.operations, f"space {self.space.name}")
+            return architectures
+        return ArchitectureTable.of(architectures, self.space.operations)
+
+    def _as_labels(self, architectures: Architectures, values: Sequence[float] | FloatArray) -> Labels:
+        return Labels(self._as_table(architectures), self._sign * np.asarray(values, dtype=np.float64))
+
+    def _require_fitted(self) -> RandomOrder | OneHotForest | FineTuned:
+        if self._fitted is None:
+            raise UsageError("this predictor has seen no labels yet; call fit or load first")
+        return self._fitted

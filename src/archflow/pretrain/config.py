@@ -1,0 +1,76 @@
+"""The choices of a pre-training run, as text beside the weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from archflow.encoders import EncoderConfig
+from archflow.errors import CheckpointError, UsageError, unknown_name
+from archflow.flow import PUBLISHED, SurrogateConfig
+from archflow.graphs import FORMS, Form
+from archflow.training import TrainingConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainConfig:
+    """Flow-guided pre-training as in the FGP paper, section 3 of the method.
+
+    Attributes:
+        encoder: Which encoder to pre-train.
+        form: The form of the graphs that it sees.
+        flow_weight: Weight of the flow reconstruction loss.
+        proxy_weight: Weight of the proxy ranking loss.
+        surrogate: Width, standard deviation and alpha of the flow surrogate.
+        decoder_layers: Linear maps in the flow decoder.
+        training: Epochs, batch size and optimizer settings.
+        seed: Seed of the weights, the surrogate's draw and the order of batches.
+    """
+
+    encoder: EncoderConfig = EncoderConfig()
+    form: Form = "pruned"
+    flow_weight: float = 0.5
+    proxy_weight: float = 0.5
+    surrogate: SurrogateConfig = SurrogateConfig()
+    decoder_layers: int = 2
+    training: TrainingConfig = TrainingConfig(epochs=200, batch_size=256)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.form not in FORMS:
+            raise unknown_name("form", self.form, FORMS)
+        if min(self.flow_weight, self.proxy_weight) < 0 or self.flow_weight + self.proxy_weight <= 0:
+            raise UsageError(
+                "the weights of the objectives must not be negative, nor both zero; they are "
+                f"{self.flow_weight} (flow) and {self.proxy_weight} (proxy)"
+            )
+
+    @classmethod
+    def published(cls, space: str, encoder: str, *, form: Form = "pruned", seed: int = 0) -> PretrainConfig:
+        """Return the paper's settings for a space, or those for NAS-Bench-201 where it has none."""
+        surrogate = PUBLISHED.get(space, SurrogateConfig())
+        return cls(encoder=EncoderConfig(name=encoder), form=form, surrogate=surrogate, seed=seed)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the choices as nested dicts."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> PretrainConfig:
+        """Rebuild the choices from what `to_json` returned.
+
+        Raises:
+            CheckpointError: A key is unknown or missing.
+        """
+        try:
+            return cls(
+                **{
+                    **value,
+                    "encoder": EncoderConfig(**value["encoder"]),
+                    "surrogate": SurrogateConfig(**value["surrogate"]),
+                    "training": TrainingConfig(**value["training"]),
+                }
+            )
+        except (TypeError, KeyError) as error:
+            raise CheckpointError(f"not the settings of a pre-training run: {error}") from error

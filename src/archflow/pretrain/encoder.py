@@ -1,0 +1,118 @@
+"""A pre-trained encoder with all that is needed to use it again."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from archflow.encoders.embedding import embed
+from archflow.errors import CheckpointError
+from archflow.graphs import ArchitectureTable, Operations
+from archflow.pretrain.config import PretrainConfig
+from archflow.training import load_checkpoint, save_checkpoint
+from archflow.training.checkpoints import load_weights, with_prefix, without_prefix
+
+KIND = "pretrained-encoder"
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainedEncoder:
+    """An encoder, the choices it was trained with and what it saw.
+
+    Attributes:
+        module: The encoder.
+        config: The choices of the run.
+        operations: The vocabulary that the encoder has embeddings for.
+        space: Name of the search space.
+        provenance: What the run saw and cost: digest and number of architectures, versions, losses, seconds.
+    """
+
+    module: nn.Module
+    config: PretrainConfig
+    operations: Operations
+    space: str
+    provenance: Mapping[str, Any]
+
+    def embed(
+        self, table: ArchitectureTable, *, report: Callable[[int, int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """Embed A architectures as written: (A, D) float32.
+
+        Raises:
+            CheckpointError: The table counts operations in another vocabulary.
+        """
+        require_vocabulary(self.operations, table.operations, "this encoder")
+        device = next(self.module.parameters()).device
+        return embed(self.module, table.in_form(self.config.form), device=device, report=report)
+
+    def content(self) -> dict[str, Any]:
+        """Return everything but the weights, as JSON holds it."""
+        return {
+            "kind": KIND,
+            "space": self.space,
+            "operations": self.operations.to_json(),
+            "config": self.config.to_json(),
+            "provenance": dict(self.provenance),
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write the encoder as a checkpoint folder, atomically."""
+        save_checkpoint(folder, with_prefix("encoder", self.module.state_dict()), self.content())
+
+    @classmethod
+    def load(cls, folder: Path, operations: Operations | None = None) -> PretrainedEncoder:
+        """Read an encoder from a folder that `save` or a pre-training run wrote.
+
+        Args:
+            folder: The checkpoint folder.
+            operations: The vocabulary that the encoder should have, where it matters.
+
+        Raises:
+            CheckpointError: The checkpoint is damaged, edited, of another kind or for another vocabulary.
+        """
+        tensors, content = load_checkpoint(folder)
+        return cls.restore(tensors, content, str(folder), operations)
+
+    @classmethod
+    def restore(
+        cls,
+        tensors: Mapping[str, Tensor],
+        content: Mapping[str, Any],
+        where: str,
+        operations: Operations | None = None,
+    ) -> PretrainedEncoder:
+        """Build the encoder from a checkpoint's parts; `load` says what is raised."""
+        if content.get("kind") != KIND:
+            raise CheckpointError(f"{where}: holds a {content.get('kind')}, not a {KIND}")
+        own = Operations.from_json(content["operations"])
+        if operations is not None:
+            require_vocabulary(own, operations, where)
+        config = PretrainConfig.from_json(content["config"])
+        module = config.encoder.build(len(own))
+        load_weights(module, without_prefix("encoder", tensors), where)
+        return cls(module, config, own, content["space"], content["provenance"])
+
+
+def require_vocabulary(own: Operations, other: Operations, where: str) -> None:
+    """Refuse a vocabulary that is not the one a model was trained on.
+
+    Raises:
+        CheckpointError: The names or their order differ; the first difference is named.
+    """
+    if own.names == other.names:
+        return
+    extra = sorted(set(other.names) - set(own.names))
+    missing = sorted(set(own.names) - set(other.names))
+    if extra:
+        detail = f"it has never seen operation {extra[0]!r}"
+    elif missing:
+        detail = f"it knows operation {missing[0]!r}, which the space lacks"
+    else:
+        detail = "the operations are in another order"
+    raise CheckpointError(f"{where}: trained for another vocabulary than the space's: {detail}")

@@ -1,0 +1,214 @@
+"""The pre-training run: a table of unlabelled architectures in, a pre-trained encoder out."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from archflow.errors import CheckpointError, UsageError
+from archflow.files import require_absent
+from archflow.flow import FlowSurrogate
+from archflow.graphs import ArchitectureTable, GraphBatch
+from archflow.pretrain.config import PretrainConfig
+from archflow.pretrain.encoder import PretrainedEncoder
+from archflow.pretrain.objectives import FlowReconstruction, ProxyRanking, WeightedSum
+from archflow.progress import Report, silent
+from archflow.protocols import FloatArray, Space
+from archflow.records import versions
+from archflow.training import load_checkpoint, resolve_device, save_checkpoint, train
+from archflow.training.checkpoints import (
+    load_weights,
+    optimizer_tensors,
+    restore_optimizer,
+    with_prefix,
+    without_prefix,
+)
+from archflow.training.loop import make_optimizer, seeded
+
+
+def pretrain(
+    space: Space,
+    table: ArchitectureTable,
+    config: PretrainConfig,
+    *,
+    proxy: FloatArray | None = None,
+    folder: Path | None = None,
+    save_every: int = 10,
+    resume: bool = False,
+    device: str = "auto",
+    report: Report = silent,
+) -> PretrainedEncoder:
+    """Pre-train an encoder to reconstruct the flow surrogate and to rank a cheap proxy (FGP).
+
+    Each distinct graph of the table counts once, in the form that the encoder sees. No label is used; whose
+    architectures the table holds, the test ones included or not, is the caller's choice, and the provenance
+    records their digest.
+
+    Args:
+        space: The search space, for its vocabulary and its parameter counts.
+        table: A architectures as written.
+        config: The choices of the run.
+        proxy: The column to rank by, higher is better, (A,); by default the space's parameter counts.
+        folder: Where to write a checkpoint each `save_every` epochs, at the end and on Ctrl-C.
+        save_every: Epochs between checkpoints.
+        resume: Go on from the checkpoint in `folder`, to the very weights of an uninterrupted run (on one CPU
+            thread); without a checkpoint there, start.
+        device: "auto", "cpu", "cuda" and the like.
+        report: Progress.
+
+    Returns:
+        The pre-trained encoder, on the CPU.
+
+    Raises:
+        UsageError: The table is empty, the proxy has another length or is not finite.
+        OutputExistsError: `folder` exists and `resume` is false.
+        CheckpointError: The checkpoint to resume is damaged, or of another run.
+        KeyboardInterrupt: On Ctrl-C, after the last whole epoch was saved.
+    """
+    run = _Run(space, table, config, proxy, resolve_device(device))
+    if folder is not None:
+        if resume and folder.exists():
+            run.restore(*load_checkpoint(folder), where=str(folder))
+        else:
+            require_absent(folder)
+            run.save(folder)
+
+    def after_epoch(epochs: int, loss: float) -> None:
+        run.remember(epochs, loss)
+        if folder is not None and (epochs % save_every == 0 or epochs == config.training.epochs):
+            run.save(folder)
+
+    try:
+        train(
+            run.module,
+            run.loss,
+            len(run.columns),
+            config.training,
+            seed=config.seed,
+            optimizer=run.optimizer,
+            first_epoch=run.epochs,
+            after_epoch=after_epoch,
+            report=report,
+        )
+    except KeyboardInterrupt:
+        if folder is not None:
+            run.save(folder)
+        raise
+    return run.result()
+
+
+class _Run:
+    """The state of a run: what it trains, on what, and how far it is."""
+
+    def __init__(
+        self,
+        space: Space,
+        table: ArchitectureTable,
+        config: PretrainConfig,
+        proxy: FloatArray | None,
+        device: torch.device,
+    ) -> None:
+        if not len(table):
+            raise UsageError("pre-training needs at least one architecture; the table is empty")
+        formed = table.in_form(config.form)
+        proxy = space.parameters(formed) if proxy is None else np.asarray(proxy, dtype=np.float64)
+        if proxy.shape != (len(table),) or not np.isfinite(proxy).all():
+            raise UsageError(f"the proxy needs one finite number for each of the {len(table)} architectures")
+        distinct = np.sort(np.unique(formed.keys(), return_index=True)[1])
+        self.space, self.config, self.device = space, config, device
+        self.columns = formed.columns.take(distinct)
+        self.surrogate = FlowSurrogate.draw(space.operations, config.surrogate, config.seed)
+        with seeded(config.seed):
+            encoder = config.encoder.build(len(space.operations))
+            objectives = WeightedSum(
+                {
+                    "flow": FlowReconstruction(
+                        config.encoder.width, self.surrogate(formed[distinct]), layers=config.decoder_layers
+                    ),
+                    "proxy": ProxyRanking(config.encoder.width, proxy[distinct]),
+                },
+                {"flow": config.flow_weight, "proxy": config.proxy_weight},
+            )
+        self.module = nn.ModuleDict({"encoder": encoder, "objectives": objectives}).to(device)
+        self.optimizer = make_optimizer(self.module, config.training)
+        self.epochs = 0
+        self.history: list[float] = []
+        self.data = {
+            "architectures": len(table),
+            "distinct_graphs": len(distinct),
+            "digest": formed.digest(),
+        }
+        self._started, self._seconds_before = time.perf_counter(), 0.0
+        self.remember(0)
+
+    def loss(self, rows: Tensor) -> Tensor:
+        """Return the mean loss, (), of rows (B,) of the distinct graphs."""
+        batch = GraphBatch.of(self.columns.take(rows.numpy()), self.device)
+        value: Tensor = self.module["objectives"](self.module["encoder"](batch)[1], rows.to(self.device))
+        return value
+
+    def remember(self, epochs: int, loss: float | None = None) -> None:
+        """Keep a copy of the state after a whole epoch, so that Ctrl-C within the next loses nothing."""
+        self.epochs = epochs
+        if loss is not None:
+            self.history.append(loss)
+        self.tensors = {
+            name: tensor.detach().clone()
+            for name, tensor in (
+                *self.module.state_dict().items(),
+                *with_prefix("optimizer", optimizer_tensors(self.optimizer)).items(),
+            )
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write the state that `remember` kept."""
+        save_checkpoint(folder, {**self.tensors, **self._surrogate_tensors()}, self._described().content())
+
+    def restore(self, tensors: dict[str, Tensor], content: dict[str, Any], where: str) -> None:
+        """Go back to a saved state of this same run."""
+        saved = PretrainedEncoder.restore(tensors, content, where, self.space.operations)
+        mine, theirs = self.config.to_json(), saved.config.to_json()
+        for key in mine:
+            if mine[key] != theirs[key]:
+                raise CheckpointError(
+                    f"{where}: cannot resume with {key} = {mine[key]}; the run was begun with {theirs[key]}"
+                )
+        if saved.provenance["data"] != self.data:
+            raise CheckpointError(f"{where}: cannot resume, the run was begun on other architectures")
+        load_weights(
+            self.module, {name: tensors[name] for name in tensors if name.startswith(("encoder.", "obj"))}, where
+        )
+        restore_optimizer(self.optimizer, without_prefix("optimizer", tensors))
+        self.history = list(saved.provenance["losses"])
+        self._seconds_before = saved.provenance["seconds"]
+        self.remember(int(saved.provenance["epochs"]))
+
+    def result(self) -> PretrainedEncoder:
+        """Return the encoder as it is now."""
+        described = self._described()
+        return dataclasses.replace(described, module=described.module.to("cpu").eval())
+
+    def _described(self) -> PretrainedEncoder:
+        provenance = {
+            "data": self.data,
+            "epochs": self.epochs,
+            "losses": self.history,
+            "seconds": round(self._seconds_before + time.perf_counter() - self._started, 3),
+            "versions": versions(),
+        }
+        encoder = self.module["encoder"]
+        return PretrainedEncoder(encoder, self.config, self.space.operations, self.space.name, provenance)
+
+    def _surrogate_tensors(self) -> dict[str, Tensor]:
+        matrices = {
+            name: torch.from_numpy(getattr(self.surrogate, name).copy())
+            for name in ("start", "operation_map", "state_map")
+        }
+        return with_prefix("surrogate", matrices)
+
