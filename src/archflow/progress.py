@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-Report = Callable[[int, int, str], None]
-"""Called with (done, total, a short remark such as the loss)."""
+
+class Report(Protocol):
+    """What long work calls to say how far it is."""
+
+    def __call__(self, done: int, total: int, remark: str = "") -> None:
+        """Say how much of the total is done, with a short remark such as the loss."""
+        ...
 
 
 def silent(done: int, total: int, remark: str = "") -> None:

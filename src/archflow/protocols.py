@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,6 @@ from archflow.graphs import Architecture, ArchitectureTable, GraphBatch, Operati
 FloatArray = NDArray[np.float64]
 
 
-@runtime_checkable
 class Space(Protocol):
     """A search space: its operations, its text format and its architectures."""
 
@@ -74,7 +73,6 @@ class Space(Protocol):
         ...
 
 
-@runtime_checkable
 class Encoder(Protocol):
     """A network from graphs to embeddings; it leaves its batch unchanged."""
 
@@ -88,7 +86,6 @@ class Encoder(Protocol):
         ...
 
 
-@runtime_checkable
 class Objective(Protocol):
     """A pretext task: a loss on graph embeddings that needs no label."""
 

@@ -59,4 +59,5 @@ class GatedGCNLayer(nn.Module):
         keys, sent, kept = self.maps(states).split([width, 2 * width, width], dim=1)
         queries, values = sent.index_select(0, senders).split(width, dim=1)  # (E, D) each
         gates = torch.sigmoid(keys.index_select(0, receivers) + queries)
-        return kept + sum_by_receiver(gates * values, receivers, len(states))
+        updated: Tensor = kept + sum_by_receiver(gates * values, receivers, len(states))
+        return updated

@@ -173,7 +173,9 @@ class _Maps:
     message_map: NDArray[np.floating]  # (k, k)
     alpha: np.floating
 
-    def update(self, operation_ids: NDArray[np.int16], messages: NDArray[np.floating]) -> NDArray[np.floating]:
+    def update(
+        self, operation_ids: NDArray[np.int16], messages: NDArray[np.floating]
+    ) -> NDArray[np.floating]:
         """Return alpha m + (1 - alpha) relu([x P ; m] W), (n, k), for messages m (n, k)."""
         states: NDArray[np.floating] = messages @ self.message_map
         states += self.operation_terms[operation_ids]
@@ -196,12 +198,12 @@ def _simulate_shared(
         before[target].append(source)
         after[source].append(target)
     ids = columns.operation_ids[columns.node_offsets[rows][:, None] + np.arange(n_nodes)]  # (rows, n_nodes)
-    inputs = np.flatnonzero(is_input[columns.node_offsets[first] : columns.node_offsets[first + 1]])
+    inputs = np.flatnonzero(is_input[columns.node_offsets[first] : columns.node_offsets[first + 1]]).tolist()
 
     states = [np.zeros((len(rows), len(maps.start)), dtype=maps.start.dtype)] * n_nodes
     for node in inputs:
         states[node] = np.broadcast_to(maps.start, states[node].shape)
-    for order, senders in ((range(n_nodes), before), (reversed(range(n_nodes)), after)):
+    for order, senders in ((range(n_nodes), before), (range(n_nodes)[::-1], after)):
         for node in order:
             if senders[node]:
                 messages = sum(states[sender] for sender in senders[node])
@@ -218,7 +220,7 @@ def _simulate_mixed(columns: Columns, is_input: NDArray[np.bool_], maps: _Maps) 
         for step in generations(senders, receivers, len(states)):
             ones = np.ones(len(step.senders), dtype=states.dtype)
             gather = csr_array((ones, step.senders, step.starts), shape=(len(step.nodes), len(states)))
-            states[step.nodes] = maps.update(columns.operation_ids[step.nodes], gather @ states)
+            states[step.nodes] = maps.update(columns.operation_ids[step.nodes], np.asarray(gather @ states))
 
     inputs = np.flatnonzero(is_input)
     result = np.zeros((len(columns), len(maps.start)), dtype=states.dtype)

@@ -80,7 +80,7 @@ class Architecture:
         if len(order) < len(operations):
             stuck = next(node for node, count in enumerate(waiting) if count > 0)
             raise InvalidArchitectureError(
-                f"node {stuck} ({operations[stuck]}) lies on or behind a cycle; an architecture must be acyclic"
+                f"node {stuck} ({operations[stuck]}) lies on or behind a cycle; it must be acyclic"
             )
         position = {node: place for place, node in enumerate(order)}
         return cls(
@@ -136,7 +136,9 @@ class Architecture:
 def _check_ends(operations: Sequence[str]) -> None:
     inputs, outputs = operations.count(INPUT), operations.count(OUTPUT)
     if inputs == 0:
-        raise InvalidArchitectureError(f"no node is named {INPUT!r}; an architecture needs at least one input")
+        raise InvalidArchitectureError(
+            f"no node is named {INPUT!r}; an architecture needs at least one input"
+        )
     if outputs != 1:
         where = [node for node, name in enumerate(operations) if name == OUTPUT]
         detail = f"nodes {', '.join(map(str, where))} are" if outputs else "no node is"
@@ -154,4 +156,3 @@ def _check_edge(operations: Sequence[str], source: int, target: int) -> None:
         raise InvalidArchitectureError(f"edge {source}>{target} leaves the output; nothing may follow it")
     if operations[target] == INPUT:
         raise InvalidArchitectureError(f"edge {source}>{target} enters an input; nothing may come before it")
-

@@ -121,9 +121,7 @@ class Columns:
         shift = np.repeat(self.node_offsets[:-1], np.diff(self.edge_offsets))
         return self.sources + shift, self.targets + shift
 
-    def with_graphs(
-        self, keep: NDArray[np.bool_], sources: IntArray, targets: IntArray
-    ) -> Columns:
+    def with_graphs(self, keep: NDArray[np.bool_], sources: IntArray, targets: IntArray) -> Columns:
         """Return the same rows with fewer nodes and other edges.
 
         Args:

@@ -57,9 +57,7 @@ def prune(columns: Columns, operations: Operations) -> Columns:
 
     useful = _reachable(is_input, sources, targets) & _reachable(is_output, targets, sources)
     useful_edges = useful[sources] & useful[targets]
-    return columns.with_graphs(
-        useful | is_input | is_output, sources[useful_edges], targets[useful_edges]
-    )
+    return columns.with_graphs(useful | is_input | is_output, sources[useful_edges], targets[useful_edges])
 
 
 def collapse(columns: Columns, operations: Operations) -> Columns:

@@ -52,7 +52,9 @@ class Operations:
                         f"{meaning} operation {name!r} must be in the vocabulary, and no input or output"
                     )
         for name in sorted(self.zero & (self.identity | self.parametric)):
-            raise InvalidArchitectureError(f"operation {name!r} is zero and so neither identity nor parametric")
+            raise InvalidArchitectureError(
+                f"operation {name!r} is zero and so neither identity nor parametric"
+            )
 
     @classmethod
     def of(

@@ -75,7 +75,12 @@ class FineTuned:
         load_weights(self.module["encoder"], pretrained.module.state_dict(), "the pre-trained encoder")
 
     def fit(
-        self, labels: Labels, config: FineTuneConfig, *, validation: Labels | None = None, report: Report = silent
+        self,
+        labels: Labels,
+        config: FineTuneConfig,
+        *,
+        validation: Labels | None = None,
+        report: Report = silent,
     ) -> None:
         """Train on labels.
 
@@ -142,7 +147,9 @@ class FineTuned:
                 passes.append(self._to_values(self._scores(formed, report, dropout=True)))
         return np.asarray(np.std(passes, axis=0))
 
-    def _scores(self, formed: ArchitectureTable, report: Report = silent, *, dropout: bool = False) -> FloatArray:
+    def _scores(
+        self, formed: ArchitectureTable, report: Report = silent, *, dropout: bool = False
+    ) -> FloatArray:
         scores = embed(
             self.module["encoder"],
             formed,

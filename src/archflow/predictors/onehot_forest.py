@@ -65,6 +65,4 @@ def onehot(table: ArchitectureTable, slots: int) -> NDArray[np.float32]:
     adjacency = np.zeros((len(columns), slots, slots), dtype=np.float32)
     edge_rows = np.repeat(np.arange(len(columns)), np.diff(columns.edge_offsets))
     np.add.at(adjacency, (edge_rows, columns.sources, columns.targets), 1)
-    return np.concatenate(
-        [operations.reshape(len(columns), -1), adjacency.reshape(len(columns), -1)], axis=1
-    )
+    return np.concatenate([operations.reshape(len(columns), -1), adjacency.reshape(len(columns), -1)], axis=1)

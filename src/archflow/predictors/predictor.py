@@ -165,7 +165,7 @@ class Predictor:
             report: Progress.
 
         Returns:
-            The predicted target, (A,), in its own units; with `return_std` also the standard deviations, (A,).
+            The predicted target, (A,), in its own units; with `return_std` the standard deviations too.
 
         Raises:
             UsageError: The predictor is not fitted.
@@ -207,7 +207,7 @@ class Predictor:
         assert labels is not None
         require_absent(Path(folder), overwrite=overwrite)
         tensors = with_prefix("labels", labels.tensors())
-        content = {
+        content: dict[str, Any] = {
             "kind": KIND,
             "space": self.space.name,
             "operations": labels.table.operations.to_json(),
@@ -299,7 +299,7 @@ class Predictor:
     def _check_encoder(self, encoder: PretrainedEncoder) -> None:
         if not self.method.pretrained:
             raise UsageError(
-                f"method {self.method.name!r} takes no pre-trained encoder; choose one whose name begins with fgp"
+                f"method {self.method.name!r} takes no pre-trained encoder; choose one that begins with fgp"
             )
         require_vocabulary(encoder.operations, self.space.operations, "the pre-trained encoder")
         for what, own, wanted in (
@@ -307,7 +307,9 @@ class Predictor:
             ("form", encoder.config.form, self.config.form),
         ):
             if own != wanted:
-                raise CheckpointError(f"the pre-trained encoder was trained with {what} {own!r}, not {wanted!r}")
+                raise CheckpointError(
+                    f"the pre-trained encoder was trained with {what} {own!r}, not {wanted!r}"
+                )
 
     def _as_table(self, architectures: Architectures) -> ArchitectureTable:
         if isinstance(architectures, ArchitectureTable):

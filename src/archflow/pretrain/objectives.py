@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,7 +16,7 @@ from archflow.training import pairwise_hinge
 def multilayer_perceptron(widths: Sequence[int]) -> nn.Sequential:
     """Return linear maps of the given widths with a relu between any two."""
     layers: list[nn.Module] = []
-    for fan_in, fan_out in zip(widths[:-1], widths[1:], strict=True):
+    for fan_in, fan_out in itertools.pairwise(widths):
         layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 
@@ -41,7 +42,8 @@ class FlowReconstruction(nn.Module):
 
     def forward(self, embeddings: Tensor, rows: Tensor) -> Tensor:
         """Return the loss, (), of embeddings (B, D) of the given table rows (B,)."""
-        return (self.decoder(embeddings) - self.targets[rows]).square().sum(dim=1).mean()
+        distances: Tensor = self.decoder(embeddings) - self.targets[rows]  # (B, k)
+        return distances.square().sum(dim=1).mean()
 
 
 class ProxyRanking(nn.Module):

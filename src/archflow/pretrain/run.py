@@ -182,7 +182,9 @@ class _Run:
         if saved.provenance["data"] != self.data:
             raise CheckpointError(f"{where}: cannot resume, the run was begun on other architectures")
         load_weights(
-            self.module, {name: tensors[name] for name in tensors if name.startswith(("encoder.", "obj"))}, where
+            self.module,
+            {name: tensors[name] for name in tensors if name.startswith(("encoder.", "obj"))},
+            where,
         )
         restore_optimizer(self.optimizer, without_prefix("optimizer", tensors))
         self.history = list(saved.provenance["losses"])
@@ -211,4 +213,3 @@ class _Run:
             for name in ("start", "operation_map", "state_map")
         }
         return with_prefix("surrogate", matrices)
-

@@ -35,7 +35,8 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         if self.epochs < 0 or self.batch_size < 1 or self.learning_rate <= 0 or self.weight_decay < 0:
             raise UsageError(
-                f"training needs epochs >= 0, batch_size >= 1, learning_rate > 0 and weight_decay >= 0, not {self}"
+                "training needs epochs >= 0, batch_size >= 1, learning_rate > 0 and weight_decay >= 0, "
+                f"not {self}"
             )
 
 
@@ -94,7 +95,7 @@ def train(
         order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(n_rows))
         losses = []
         with seeded(seed, epoch):
-            for rows in order.split(config.batch_size):
+            for rows in torch.split(order, config.batch_size):
                 optimizer.zero_grad(set_to_none=True)
                 value = loss(rows)
                 value.backward()  # type: ignore[no-untyped-call]

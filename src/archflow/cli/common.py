@@ -1,0 +1,197 @@
+"""What the commands share: options, the way to a space, and how errors and records are printed."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec, TypeVar, cast
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from archflow.errors import ArchflowError, OutputExistsError, UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from archflow.datasets import MeasuredTable
+    from archflow.graphs import ArchitectureTable, Form
+    from archflow.predictors import Predictor
+    from archflow.pretrain import PretrainedEncoder
+    from archflow.protocols import Space
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+GOOD, FAILED, BAD_USE = 0, 1, 2
+
+SpaceName = Annotated[str, typer.Option("--space", help="Search space; `archflow spaces` lists them.")]
+MethodName = Annotated[str, typer.Option("--method", help="Method; `archflow methods` lists them.")]
+Target = Annotated[str, typer.Option("--target", help="Numeric column to predict.")]
+FormName = Annotated[
+    str, typer.Option("--form", help="Graphs that encoders see: as-written, pruned or collapsed.")
+]
+Minimize = Annotated[bool, typer.Option("--minimize", help="A lower target is better.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")]
+SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out and count them.")]
+Duplicates = Annotated[
+    Literal["error", "mean"],
+    typer.Option("--duplicates", help="Equal architectures with different values: error or mean."),
+]
+Identity = Annotated[
+    list[str] | None, typer.Option("--identity", help="Space free: an identity operation (repeatable).")
+]
+Zero = Annotated[list[str] | None, typer.Option("--zero", help="Space free: a zero operation (repeatable).")]
+Json = Annotated[Path | None, typer.Option("--json", help="Write the record as JSON; - prints it.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
+EncoderFolder = Annotated[
+    Path | None, typer.Option("--encoder", help="Folder of a pre-trained encoder (archflow pretrain).")
+]
+PretrainEpochs = Annotated[
+    int | None, typer.Option("--pretrain-epochs", min=1, help="Pre-train afresh for so many epochs.")
+]
+
+_debug = False
+console = Console(stderr=True)
+
+
+def debugging(on: bool) -> None:
+    """Show tracebacks of errors, or hide them."""
+    global _debug
+    _debug = on
+
+
+def handled(command: Callable[P, T]) -> Callable[P, T]:
+    """Turn errors into one line on stderr and an exit code: 1 the work failed, 2 bad use."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        logging.getLogger().setLevel(logging.ERROR)
+        try:
+            return command(*args, **kwargs)
+        except ArchflowError as error:
+            if _debug:
+                raise
+            typer.echo(f"archflow: {error}", err=True)
+            bad_use = isinstance(error, UnknownNameError | UsageError | OutputExistsError)
+            raise typer.Exit(BAD_USE if bad_use else FAILED) from None
+        except KeyboardInterrupt:
+            typer.echo("archflow: stopped", err=True)
+            raise typer.Exit(FAILED) from None
+        except OSError as error:  # disk full, no permission and the like
+            if _debug:
+                raise
+            typer.echo(f"archflow: {error}", err=True)
+            raise typer.Exit(FAILED) from None
+
+    return wrapped
+
+
+def open_space(
+    name: str,
+    tables: Sequence[Path | None] = (),
+    identity: list[str] | None = None,
+    zero: list[str] | None = None,
+) -> Space:
+    """Return a space; the free one learns its vocabulary from the tables that the command reads."""
+    from archflow import spaces
+    from archflow.datasets import read_texts
+    from archflow.graphs.operations import IDENTITY_NAMES, ZERO_NAMES
+
+    if name != spaces.Free.name:
+        if identity or zero:
+            raise UsageError(f"--identity and --zero are for space free; {name} knows its operations")
+        return spaces.get(name)
+    texts = [text for table in tables if table is not None for text in read_texts(table, spaces.Free())]
+    return spaces.Free.of_texts(texts, identity=identity or IDENTITY_NAMES, zero=zero or ZERO_NAMES)
+
+
+def make_predictor(
+    space: Space,
+    *,
+    method: str,
+    form: str,
+    minimize: bool,
+    seed: int,
+    device: str,
+    encoder: PretrainedEncoder | None,
+    pretrain_epochs: int | None,
+    unlabelled: ArchitectureTable | None = None,
+) -> Predictor:
+    """Build the predictor that the options describe."""
+    from archflow.predictors import Predictor
+    from archflow.predictors.methods import method_named
+    from archflow.pretrain import PretrainConfig
+
+    chosen, the_form = method_named(method), cast("Form", form)
+    settings = None
+    if pretrain_epochs is not None:
+        if not chosen.pretrained or encoder is not None:
+            raise UsageError("--pretrain-epochs is for fgp methods, without --encoder")
+        settings = PretrainConfig.published(space.name, str(chosen.encoder), form=the_form, seed=seed)
+        settings = dataclasses.replace(
+            settings, training=dataclasses.replace(settings.training, epochs=pretrain_epochs)
+        )
+    return Predictor(
+        space,
+        method,
+        form=the_form,
+        minimize=minimize,
+        seed=seed,
+        device=device,
+        encoder=encoder,
+        unlabelled=unlabelled,
+        pretraining=settings,
+    )
+
+
+def load_encoder(folder: Path | None, space: Space) -> PretrainedEncoder | None:
+    """Return the pre-trained encoder in a folder, or None where no folder is given."""
+    if folder is None:
+        return None
+    from archflow.pretrain import PretrainedEncoder
+
+    return PretrainedEncoder.load(folder, space.operations)
+
+
+def write_record(path: Path | None, record: dict[str, Any]) -> None:
+    """Write a record as JSON where one is asked for; "-" prints it."""
+    from archflow.files import write_json
+
+    if path is None:
+        return
+    if str(path) == "-":
+        typer.echo(json.dumps(record, indent=1))
+    else:
+        write_json(path, record)
+
+
+def print_rows(headers: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
+    """Print a table for people on stdout; plain tab-separated text where stdout is no terminal."""
+    if not sys.stdout.isatty():
+        typer.echo("\t".join(headers))
+        for row in rows:
+            typer.echo("\t".join(str(cell) for cell in row))
+        return
+    table = Table(*headers, title=title)
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    Console().print(table)
+
+
+def tell(message: str) -> None:
+    """Say something to people on stderr."""
+    typer.echo(message, err=True)
+
+
+def tell_skipped(table: MeasuredTable) -> None:
+    """Count what reading a table left out."""
+    if table.skipped:
+        tell(f"left out {len(table.skipped)} bad rows; the first: {table.skipped[0]}")
+    if table.n_unlabelled:
+        tell(f"left out {table.n_unlabelled} rows without a value of {table.target}")

@@ -1,0 +1,69 @@
+"""`archflow encode`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from archflow.cli.common import (
+    EncoderFolder,
+    Identity,
+    Overwrite,
+    Seed,
+    SkipBad,
+    SpaceName,
+    Zero,
+    handled,
+    load_encoder,
+    open_space,
+    tell,
+    tell_skipped,
+)
+
+
+@handled
+def run(
+    space: SpaceName,
+    table: Annotated[Path, typer.Option("--table", help="Table with an arch column.")],
+    out: Annotated[Path, typer.Option("--out", help="Vectors to write, .csv or .parquet.")],
+    encoder: EncoderFolder = None,
+    seed: Seed = 0,
+    skip_bad: SkipBad = False,
+    identity: Identity = None,
+    zero: Zero = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Turn architectures into vectors: a pre-trained encoder's embeddings, or the flow surrogate.
+
+    Writes the arch column and one column a dimension: e0, e1, ... with --encoder, else s0, s1, ...
+
+    Example: archflow encode --space nasbench201 --table cells.csv --encoder encoders/gin
+    --out vectors.parquet
+    """
+    from archflow.datasets import read_table, write_table
+    from archflow.datasets.sources import table_suffix
+    from archflow.files import require_absent
+    from archflow.flow import PUBLISHED, FlowSurrogate, SurrogateConfig
+    from archflow.progress import progress_bar
+
+    table_suffix(out)
+    require_absent(out, overwrite=overwrite)
+    the_space = open_space(space, [table], identity, zero)
+    pretrained = load_encoder(encoder, the_space)
+    read = read_table(table, the_space, skip_bad=skip_bad)
+    tell_skipped(read)
+    with progress_bar(f"encoding {len(read)} architectures") as report:
+        if pretrained is not None:
+            letter = "e"
+            vectors = pretrained.embed(read.architectures, report=report)
+        else:
+            letter = "s"
+            surrogate = FlowSurrogate.draw(
+                the_space.operations, PUBLISHED.get(space, SurrogateConfig()), seed
+            )
+            vectors = surrogate(read.architectures, progress=report)
+    columns = {f"{letter}{number}": column for number, column in enumerate(vectors.T)}
+    write_table(out, {"arch": read.texts, **columns})
+    tell(f"{out}: {len(vectors)} architectures, {vectors.shape[1]} dimensions each")

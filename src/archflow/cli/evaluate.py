@@ -1,0 +1,118 @@
+"""`archflow evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from archflow.cli.common import (
+    Device,
+    Duplicates,
+    EncoderFolder,
+    FormName,
+    Identity,
+    Json,
+    MethodName,
+    Minimize,
+    PretrainEpochs,
+    SkipBad,
+    SpaceName,
+    Target,
+    Zero,
+    handled,
+    load_encoder,
+    make_predictor,
+    open_space,
+    print_rows,
+    tell_skipped,
+    write_record,
+)
+
+if TYPE_CHECKING:
+    from archflow.predictors import Predictor
+
+
+@handled
+def run(
+    space: SpaceName,
+    table: Annotated[Path, typer.Option("--table", help="Table of measured architectures.")],
+    target: Target,
+    labels: Annotated[int, typer.Option("--labels", min=1, help="Rows that are labelled in each run.")],
+    method: MethodName = "auto",
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs, each with another draw of labels.")] = 5,
+    form: FormName = "pruned",
+    minimize: Minimize = False,
+    encoder: EncoderFolder = None,
+    pretrain_epochs: PretrainEpochs = None,
+    device: Device = "auto",
+    skip_bad: SkipBad = False,
+    duplicates: Duplicates = "error",
+    identity: Identity = None,
+    zero: Zero = None,
+    json: Json = None,
+) -> None:
+    """Score a method on a table: draw labels, predict all other rows, compare.
+
+    An fgp method takes --encoder, else the encoder that archflow ships for the space, else it pre-trains
+    once on all architectures of the table, those to be predicted included (no label is used).
+
+    Example: archflow evaluate --space nasbench201 --table nasbench201.parquet --target cifar10_test_acc
+    --labels 78 --method fgp-gin --seeds 5
+    """
+    from archflow.benchmark import Run, evaluate
+    from archflow.datasets import read_table
+    from archflow.progress import progress_bar
+
+    the_space = open_space(space, [table], identity, zero)
+    pretrained = load_encoder(encoder, the_space)
+    measured = read_table(table, the_space, target, skip_bad=skip_bad, duplicates=duplicates)
+    tell_skipped(measured)
+
+    def predictor_of(seed: int) -> Predictor:
+        return make_predictor(
+            the_space,
+            method=method,
+            form=form,
+            minimize=minimize,
+            seed=seed,
+            device=device,
+            encoder=pretrained,
+            pretrain_epochs=pretrain_epochs,
+            unlabelled=measured.architectures,
+        )
+
+    predictor_of(0)  # wrong options are reported before anything is computed
+    runs: list[Run] = []
+    with progress_bar(f"{method}, run 1 of {seeds}") as report:
+
+        def report_run(done: int, total: int, remark: str = "") -> None:
+            report(done, total, f"run {len(runs) + 1} of {seeds} {remark}")
+
+        evaluation = evaluate(
+            the_space,
+            measured,
+            predictor_of,
+            labels=labels,
+            seeds=range(seeds),
+            report=report_run,
+            on_run=runs.append,
+        )
+    result = evaluation.to_json()
+    write_record(json, result)
+    if json is None or str(json) != "-":
+        print_rows(
+            ("seed", "Kendall tau", "Spearman", "P@1%", "P@5%", "P@10%", "fit s", "predict s"),
+            [
+                *(_cells(run["seed"], run) for run in result["runs"]),
+                *(_cells(name, result[name]) for name in ("mean", "std")),
+            ],
+            title=f"{method} on {table.name}, {target}, {labels} labels",
+        )
+
+
+def _cells(name: object, scores: dict[str, Any]) -> list[object]:
+    numbers = [scores["kendall_tau"], scores["spearman"], *scores["precision_at"].values()]
+    seconds = [scores["fit_seconds"], scores["predict_seconds"]]
+    return [name, *(f"{number:.4f}" for number in numbers), *(f"{value:.2f}" for value in seconds)]

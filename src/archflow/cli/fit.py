@@ -1,0 +1,78 @@
+"""`archflow fit`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from archflow.cli.common import (
+    Device,
+    Duplicates,
+    EncoderFolder,
+    FormName,
+    Identity,
+    MethodName,
+    Minimize,
+    Overwrite,
+    PretrainEpochs,
+    Seed,
+    SkipBad,
+    SpaceName,
+    Target,
+    Zero,
+    handled,
+    load_encoder,
+    make_predictor,
+    open_space,
+    tell,
+    tell_skipped,
+)
+
+
+@handled
+def run(
+    space: SpaceName,
+    labels: Annotated[Path, typer.Option("--labels", help="Table of measured architectures.")],
+    target: Target,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the fitted predictor.")],
+    method: MethodName = "auto",
+    form: FormName = "pruned",
+    minimize: Minimize = False,
+    encoder: EncoderFolder = None,
+    pretrain_epochs: PretrainEpochs = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    skip_bad: SkipBad = False,
+    duplicates: Duplicates = "error",
+    identity: Identity = None,
+    zero: Zero = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Fit a predictor on measured architectures and keep it for `archflow rank --model`.
+
+    Example: archflow fit --space nasbench201 --labels measured.csv --target accuracy --out model
+    """
+    from archflow.datasets import read_table
+    from archflow.files import require_absent
+    from archflow.progress import progress_bar
+
+    require_absent(out, overwrite=overwrite)
+    the_space = open_space(space, [labels], identity, zero)
+    predictor = make_predictor(
+        the_space,
+        method=method,
+        form=form,
+        minimize=minimize,
+        seed=seed,
+        device=device,
+        encoder=load_encoder(encoder, the_space),
+        pretrain_epochs=pretrain_epochs,
+    )
+    table = read_table(labels, the_space, target, skip_bad=skip_bad, duplicates=duplicates)
+    tell_skipped(table)
+    with progress_bar(f"fitting {method}") as report:
+        predictor.fit(table.architectures, table.values, report=report)
+    predictor.save(out, overwrite=overwrite)
+    tell(f"{out}: {method} fitted on {len(table)} architectures")

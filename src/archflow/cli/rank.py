@@ -1,0 +1,139 @@
+"""`archflow rank`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archflow.cli.common import (
+    Device,
+    Duplicates,
+    EncoderFolder,
+    FormName,
+    Identity,
+    Json,
+    MethodName,
+    Minimize,
+    Overwrite,
+    PretrainEpochs,
+    Seed,
+    SkipBad,
+    SpaceName,
+    Zero,
+    handled,
+    load_encoder,
+    make_predictor,
+    open_space,
+    print_rows,
+    tell,
+    tell_skipped,
+    write_record,
+)
+
+if TYPE_CHECKING:
+    from archflow.graphs import ArchitectureTable
+    from archflow.protocols import Space
+
+_SHOWN = 10
+
+
+@handled
+def run(
+    space: SpaceName,
+    out: Annotated[Path, typer.Option("--out", help="Ranking to write, .csv or .parquet.")],
+    labels: Annotated[Path | None, typer.Option("--labels", help="Table of measured architectures.")] = None,
+    target: Annotated[str | None, typer.Option("--target", help="Numeric column to predict.")] = None,
+    model: Annotated[Path | None, typer.Option("--model", help="Fitted predictor (archflow fit).")] = None,
+    candidates: Annotated[Path | None, typer.Option("--candidates", help="Table of candidates.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Rank the whole space.")] = False,
+    sample: Annotated[int | None, typer.Option("--sample", min=1, help="Rank so many, drawn.")] = None,
+    top: Annotated[int | None, typer.Option("--top", min=1, help="Keep only the best so many.")] = None,
+    method: MethodName = "auto",
+    form: FormName = "pruned",
+    minimize: Minimize = False,
+    encoder: EncoderFolder = None,
+    pretrain_epochs: PretrainEpochs = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    skip_bad: SkipBad = False,
+    duplicates: Duplicates = "error",
+    identity: Identity = None,
+    zero: Zero = None,
+    overwrite: Overwrite = False,
+    json: Json = None,
+) -> None:
+    """Rank candidates from a few measured architectures, best predicted first.
+
+    Example: archflow rank --space nasbench201 --labels measured.csv --target accuracy --all --top 100
+    --out ranking.csv
+    """
+    from archflow.datasets import read_table, write_table
+    from archflow.datasets.sources import table_suffix
+    from archflow.errors import UsageError
+    from archflow.files import require_absent
+    from archflow.predictors import Predictor
+    from archflow.progress import progress_bar
+
+    if (model is None) == (labels is None):
+        raise UsageError("give either --labels and --target, or --model")
+    if labels is not None and target is None:
+        raise UsageError("--labels needs --target, the column to predict")
+    if sum((candidates is not None, all_, sample is not None)) != 1:
+        raise UsageError("say what to rank with one of --candidates, --all and --sample")
+    table_suffix(out)
+    require_absent(out, overwrite=overwrite)
+    the_space = open_space(space, [labels, candidates], identity, zero)
+    if model is not None:
+        predictor = Predictor.load(model, the_space, device=device)
+    else:
+        predictor = make_predictor(
+            the_space,
+            method=method,
+            form=form,
+            minimize=minimize,
+            seed=seed,
+            device=device,
+            encoder=load_encoder(encoder, the_space),
+            pretrain_epochs=pretrain_epochs,
+        )
+    measured = None
+    if labels is not None:
+        measured = read_table(labels, the_space, target, skip_bad=skip_bad, duplicates=duplicates)
+        tell_skipped(measured)
+    chosen = _candidates(the_space, candidates, sample, seed, skip_bad)
+    if measured is not None:
+        with progress_bar(f"fitting {method}") as report:
+            predictor.fit(measured.architectures, measured.values, report=report)
+    with progress_bar(f"ranking {len(chosen)} architectures") as report:
+        ranking = predictor.rank(chosen, top, report=report)
+    texts = [the_space.format(architecture) for architecture in ranking.architectures]
+    columns = {
+        "rank": list(range(1, len(texts) + 1)),
+        "arch": texts,
+        "mean": ranking.mean.tolist(),
+        "std": ranking.std.tolist(),
+    }
+    write_table(out, columns)
+    tell(f"{out}: {len(texts)} of {len(chosen)} candidates, best predicted first ({predictor.method.name})")
+    rows = list(zip(*(column[:_SHOWN] for column in columns.values()), strict=True))
+    write_record(json, {"candidates": len(chosen), "top": [dict(zip(columns, r, strict=True)) for r in rows]})
+    if json is None or str(json) != "-":
+        print_rows(tuple(columns), [(r, text, f"{mean:.4f}", f"{std:.4f}") for r, text, mean, std in rows])
+
+
+def _candidates(
+    space: Space, table: Path | None, sample: int | None, seed: int, skip_bad: bool
+) -> ArchitectureTable:
+    import numpy as np
+
+    from archflow.datasets import read_table
+
+    if table is not None:
+        read = read_table(table, space, skip_bad=skip_bad)
+        tell_skipped(read)
+        return read.architectures
+    if sample is not None:
+        return space.sample(sample, np.random.default_rng(seed))
+    return space.all()
