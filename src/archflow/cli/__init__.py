@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from archflow.cli import data, encode, evaluate, fit, methods, pretrain, rank, spaces
+from archflow.cli import data, demo, encode, evaluate, fit, label, methods, pretrain, rank, spaces
 from archflow.cli.common import debugging
 
 app = typer.Typer(
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for command in (spaces, methods, encode, pretrain, fit, rank, evaluate):
+for command in (demo, spaces, methods, encode, pretrain, fit, rank, evaluate, label):
     app.command(name=command.__name__.rpartition(".")[2])(command.run)
 app.add_typer(data.app, name="data")
 

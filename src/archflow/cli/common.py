@@ -80,8 +80,8 @@ def handled(command: Callable[P, T]) -> Callable[P, T]:
             typer.echo(f"archflow: {error}", err=True)
             bad_use = isinstance(error, UnknownNameError | UsageError | OutputExistsError)
             raise typer.Exit(BAD_USE if bad_use else FAILED) from None
-        except KeyboardInterrupt:
-            typer.echo("archflow: stopped", err=True)
+        except KeyboardInterrupt as stop:
+            typer.echo(f"archflow: {stop or 'stopped'}", err=True)
             raise typer.Exit(FAILED) from None
         except OSError as error:  # disk full, no permission and the like
             if _debug:

@@ -26,28 +26,31 @@ def embed(
 ) -> NDArray[np.float32]:
     """Run an encoder over a table, without gradients.
 
+    Isomorphic architectures share an embedding, so each distinct graph is computed once.
+
     Args:
         encoder: On `device`; its training mode is restored afterwards.
         table: A architectures over the encoder's vocabulary, in the form it was trained on.
         head: Applied to the graph embeddings (B, D) of each batch.
         device: Where to compute.
         dropout: Whether dropout is on, as in training.
-        report: Called with (architectures done, A) after each batch.
+        report: Called with (distinct graphs done, distinct graphs) after each batch.
 
     Returns:
         The graph embeddings, (A, D), or what the head made of them, (A, ...).
     """
+    _, first, inverse = np.unique(table.keys(), return_index=True, return_inverse=True)
     was_training = encoder.training
     encoder.train(dropout)
     parts = []
     try:
         with torch.inference_mode():
-            for begin in range(0, len(table), BATCH):
-                rows = np.arange(begin, min(begin + BATCH, len(table)))
+            for begin in range(0, max(len(first), 1), BATCH):
+                rows = first[begin : begin + BATCH]
                 embeddings = encoder(GraphBatch.of(table.columns.take(rows), device))[1]
                 parts.append((head(embeddings) if head else embeddings).float().cpu().numpy())
                 if report is not None:
-                    report(begin + len(rows), len(table))
+                    report(begin + len(rows), len(first))
     finally:
         encoder.train(was_training)
-    return np.concatenate(parts) if parts else np.zeros((0, 0), dtype=np.float32)
+    return np.concatenate(parts)[inverse]

@@ -163,9 +163,9 @@ class FineTuned:
     def _to_values(self, scores: FloatArray) -> FloatArray:
         knots, values = self._knots
         inside = np.interp(scores, knots, values)
-        slope = np.ptp(values) / max(float(np.ptp(knots)), 1e-12)
-        outside = np.minimum(scores - knots[0], 0) + np.maximum(scores - knots[-1], 0)
-        return np.asarray(inside + slope * outside)
+        below = _end_slope(knots, values) * np.minimum(scores - knots[0], 0)
+        above = _end_slope(-knots[::-1], -values[::-1]) * np.maximum(scores - knots[-1], 0)
+        return np.asarray(inside + below + above)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the weights, for a checkpoint."""
@@ -175,3 +175,13 @@ class FineTuned:
         """Put back what `tensors` returned; `load_weights` says what is raised."""
         load_weights(self.module, tensors, where)
         self.module.eval()
+
+
+def _end_slope(knots: FloatArray, values: FloatArray) -> float:
+    """Return how steeply values rise with scores at the lower end: over a tenth of the labels, or all.
+
+    The flatter of the two keeps a prediction beyond the labels near them; it is never quite flat.
+    """
+    tenth = min(max(1, len(knots) // 10), len(knots) - 1)
+    rises = [(values[end] - values[0]) / max(float(knots[end] - knots[0]), 1e-12) for end in (tenth, -1)]
+    return max(float(min(rises)), 1e-9 * float(np.ptp(values)))

@@ -81,7 +81,7 @@ def pretrain(
 
     def after_epoch(epochs: int, loss: float) -> None:
         run.remember(epochs, loss)
-        if folder is not None and (epochs % save_every == 0 or epochs == config.training.epochs):
+        if folder is not None and (epochs % save_every == 0 or run.finished):
             run.save(folder)
 
     try:
@@ -92,7 +92,7 @@ def pretrain(
             config.training,
             seed=config.seed,
             optimizer=run.optimizer,
-            first_epoch=run.epochs,
+            first_epoch=run.kept.epochs,
             after_epoch=after_epoch,
             report=report,
         )
@@ -101,6 +101,15 @@ def pretrain(
             run.save(folder)
         raise
     return run.result()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kept:
+    """The state after a whole epoch: replaced at once, so that no interruption meets half of one."""
+
+    epochs: int
+    losses: list[float]
+    tensors: dict[str, Tensor]
 
 
 class _Run:
@@ -137,15 +146,18 @@ class _Run:
             )
         self.module = nn.ModuleDict({"encoder": encoder, "objectives": objectives}).to(device)
         self.optimizer = make_optimizer(self.module, config.training)
-        self.epochs = 0
-        self.history: list[float] = []
         self.data = {
             "architectures": len(table),
             "distinct_graphs": len(distinct),
             "digest": formed.digest(),
         }
         self._started, self._seconds_before = time.perf_counter(), 0.0
-        self.remember(0)
+        self.kept = _Kept(0, [], self._state())
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done."""
+        return self.kept.epochs >= self.config.training.epochs
 
     def loss(self, rows: Tensor) -> Tensor:
         """Return the mean loss, (), of rows (B,) of the distinct graphs."""
@@ -153,22 +165,16 @@ class _Run:
         value: Tensor = self.module["objectives"](self.module["encoder"](batch)[1], rows.to(self.device))
         return value
 
-    def remember(self, epochs: int, loss: float | None = None) -> None:
+    def remember(self, epochs: int, loss: float) -> None:
         """Keep a copy of the state after a whole epoch, so that Ctrl-C within the next loses nothing."""
-        self.epochs = epochs
-        if loss is not None:
-            self.history.append(loss)
-        self.tensors = {
-            name: tensor.detach().clone()
-            for name, tensor in (
-                *self.module.state_dict().items(),
-                *with_prefix("optimizer", optimizer_tensors(self.optimizer)).items(),
-            )
-        }
+        self.kept = _Kept(epochs, [*self.kept.losses, loss], self._state())
 
     def save(self, folder: Path) -> None:
-        """Write the state that `remember` kept."""
-        save_checkpoint(folder, {**self.tensors, **self._surrogate_tensors()}, self._described().content())
+        """Write the state that `remember` kept; of a finished run, what using the encoder needs."""
+        tensors = self.kept.tensors
+        if self.finished:
+            tensors = {name: tensor for name, tensor in tensors.items() if name.startswith("encoder.")}
+        save_checkpoint(folder, {**tensors, **self._surrogate_tensors()}, self._described().content())
 
     def restore(self, tensors: dict[str, Tensor], content: dict[str, Any], where: str) -> None:
         """Go back to a saved state of this same run."""
@@ -181,15 +187,19 @@ class _Run:
                 )
         if saved.provenance["data"] != self.data:
             raise CheckpointError(f"{where}: cannot resume, the run was begun on other architectures")
+        self._seconds_before = saved.provenance["seconds"]
+        epochs, losses = int(saved.provenance["epochs"]), list(saved.provenance["losses"])
+        if epochs >= self.config.training.epochs:
+            self.module["encoder"] = saved.module.to(self.device)
+            self.kept = _Kept(epochs, losses, self._state())
+            return
         load_weights(
             self.module,
             {name: tensors[name] for name in tensors if name.startswith(("encoder.", "obj"))},
             where,
         )
         restore_optimizer(self.optimizer, without_prefix("optimizer", tensors))
-        self.history = list(saved.provenance["losses"])
-        self._seconds_before = saved.provenance["seconds"]
-        self.remember(int(saved.provenance["epochs"]))
+        self.kept = _Kept(epochs, losses, self._state())
 
     def result(self) -> PretrainedEncoder:
         """Return the encoder as it is now."""
@@ -199,13 +209,18 @@ class _Run:
     def _described(self) -> PretrainedEncoder:
         provenance = {
             "data": self.data,
-            "epochs": self.epochs,
-            "losses": self.history,
+            "epochs": self.kept.epochs,
+            "losses": self.kept.losses,
             "seconds": round(self._seconds_before + time.perf_counter() - self._started, 3),
             "versions": versions(),
         }
         encoder = self.module["encoder"]
         return PretrainedEncoder(encoder, self.config, self.space.operations, self.space.name, provenance)
+
+    def _state(self) -> dict[str, Tensor]:
+        optimizer = with_prefix("optimizer", optimizer_tensors(self.optimizer))
+        state = {**self.module.state_dict(), **optimizer}
+        return {name: tensor.detach().clone() for name, tensor in state.items()}
 
     def _surrogate_tensors(self) -> dict[str, Tensor]:
         matrices = {
