@@ -34,7 +34,7 @@ bench: $(VENV)/.installed-dev
 # The pre-trained encoder that the package ships.
 encoders: $(VENV)/.installed
 	$(ONE_THREAD) $(BIN)/archflow pretrain --space nasbench201 --all --encoder gin \
-		--out src/archflow/data/encoders/nasbench201-gin-pruned
+		--out src/archflow/data/encoders/nasbench201-gin-collapsed
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -52,15 +52,16 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def require_absent(path: Path, *, overwrite: bool = False) -> None:
+def require_absent(path: Path, *, overwrite: bool = False, way_out: str = "allow overwriting") -> None:
     """Refuse an output path that exists.
 
     Args:
         path: The file or folder about to be written.
         overwrite: Whether the user allowed replacing it.
+        way_out: What else the user can do than to choose another path.
 
     Raises:
         OutputExistsError: `path` exists and `overwrite` is false.
     """
     if path.exists() and not overwrite:
-        raise OutputExistsError(f"{path} exists already; choose another path or pass --overwrite")
+        raise OutputExistsError(f"{path} exists already; choose another path or {way_out}")

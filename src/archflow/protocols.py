@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from archflow.graphs import Architecture, ArchitectureTable, GraphBatch, Operations
+from archflow.progress import Report
 
 FloatArray = NDArray[np.float64]
 
@@ -97,8 +98,12 @@ class Objective(Protocol):
 class FittedPredictor(Protocol):
     """A method that has seen labels and predicts the target of other architectures."""
 
-    def predict(self, table: ArchitectureTable) -> tuple[FloatArray, FloatArray]:
-        """Return the predicted mean and its standard deviation, (A,) each, in the target's units."""
+    def mean(self, table: ArchitectureTable, report: Report = ...) -> FloatArray:
+        """Return the predicted target, (A,), higher is better."""
+        ...
+
+    def spread(self, table: ArchitectureTable, report: Report = ...) -> FloatArray:
+        """Return the standard deviation of each prediction, (A,), in the same units."""
         ...
 
 

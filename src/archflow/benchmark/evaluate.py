@@ -119,7 +119,7 @@ def evaluate(
             "at least 2 are needed"
         )
     runs: list[Run] = []
-    encoder, predictor = None, make_predictor(seeds[0])
+    encoder, settings = None, {}
     for seed in seeds:
         predictor = make_predictor(seed)
         predictor.encoder = predictor.encoder or encoder
@@ -138,18 +138,18 @@ def evaluate(
         }
         runs.append(run)
         on_run(run)
-        encoder = predictor.encoder
-    config = {**dataclasses.asdict(predictor.config), "labels": labels, "seed": list(seeds)}
+        encoder, settings = predictor.encoder, dataclasses.asdict(predictor.config)
+    config = {name: value for name, value in settings.items() if name != "seed"} | {"labels": labels}
     if encoder is not None:
         config["pretraining"] = encoder.content()
     record = RunRecord(
         config=config,
         seeds={f"run_{number}": int(seed) for number, seed in enumerate(seeds)},
         data_digest=table.digest,
-        scores={},
+        scores={"kendall_tau": [run["kendall_tau"] for run in runs]},
         cost={
             "fit_seconds": sum(run["fit_seconds"] for run in runs),
             "predict_seconds": sum(run["predict_seconds"] for run in runs),
         },
     )
-    return Evaluation(space.name, str(table.target), predictor.method.name, labels, runs, record)
+    return Evaluation(space.name, str(table.target), settings["method"], labels, runs, record)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import metadata
 from typing import Annotated
 
 import typer
+from typer.exceptions import TyperException
 
 from archflow.cli import data, demo, encode, evaluate, fit, label, methods, pretrain, rank, spaces
-from archflow.cli.common import debugging
+from archflow.cli.common import BAD_USE, FAILED, debugging
 
 app = typer.Typer(
     name="archflow",
@@ -40,5 +42,13 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line; bad options, too, are one line on stderr and exit code 2."""
+    try:
+        sys.exit(app(standalone_mode=False))
+    except typer.Abort:
+        sys.exit(FAILED)
+    except TyperException as error:
+        message = getattr(error, "format_message", error.__str__)()  # the longer one names the option
+        if message:  # there is none where a bare command printed its help
+            typer.echo(f"archflow: {message} (see --help)", err=True)
+        sys.exit(BAD_USE)

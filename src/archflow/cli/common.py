@@ -50,7 +50,7 @@ Zero = Annotated[list[str] | None, typer.Option("--zero", help="Space free: a ze
 Json = Annotated[Path | None, typer.Option("--json", help="Write the record as JSON; - prints it.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
 EncoderFolder = Annotated[
-    Path | None, typer.Option("--encoder", help="Folder of a pre-trained encoder (archflow pretrain).")
+    Path | None, typer.Option("--pretrained", help="Folder of a pre-trained encoder (archflow pretrain).")
 ]
 PretrainEpochs = Annotated[
     int | None, typer.Option("--pretrain-epochs", min=1, help="Pre-train afresh for so many epochs.")
@@ -97,8 +97,9 @@ def open_space(
     tables: Sequence[Path | None] = (),
     identity: list[str] | None = None,
     zero: list[str] | None = None,
+    checkpoint: Path | None = None,
 ) -> Space:
-    """Return a space; the free one learns its vocabulary from the tables that the command reads."""
+    """Return a space; the free one takes a checkpoint's vocabulary, or learns it from the tables read."""
     from archflow import spaces
     from archflow.datasets import read_texts
     from archflow.graphs.operations import IDENTITY_NAMES, ZERO_NAMES
@@ -107,6 +108,12 @@ def open_space(
         if identity or zero:
             raise UsageError(f"--identity and --zero are for space free; {name} knows its operations")
         return spaces.get(name)
+    if checkpoint is not None:
+        from archflow.pretrain.encoder import checkpoint_operations
+
+        if identity or zero:
+            raise UsageError(f"--identity and --zero are fixed by {checkpoint}; leave them out")
+        return spaces.Free(checkpoint_operations(checkpoint))
     texts = [text for table in tables if table is not None for text in read_texts(table, spaces.Free())]
     return spaces.Free.of_texts(texts, identity=identity or IDENTITY_NAMES, zero=zero or ZERO_NAMES)
 
@@ -132,8 +139,8 @@ def make_predictor(
     settings = None
     if pretrain_epochs is not None:
         if not chosen.pretrained or encoder is not None:
-            raise UsageError("--pretrain-epochs is for fgp methods, without --encoder")
-        settings = PretrainConfig.published(space.name, str(chosen.encoder), form=the_form, seed=seed)
+            raise UsageError("--pretrain-epochs is for fgp methods, without --pretrained")
+        settings = PretrainConfig.for_space(space.name, str(chosen.encoder), form=the_form, seed=seed)
         settings = dataclasses.replace(
             settings, training=dataclasses.replace(settings.training, epochs=pretrain_epochs)
         )
@@ -159,13 +166,27 @@ def load_encoder(folder: Path | None, space: Space) -> PretrainedEncoder | None:
     return PretrainedEncoder.load(folder, space.operations)
 
 
+def check_outputs(*paths: Path | None, overwrite: bool) -> None:
+    """Refuse outputs that exist, before any work is done; None and "-" are no files."""
+    from archflow.files import require_absent
+
+    for path in paths:
+        if path is not None and str(path) != "-":
+            require_absent(path, overwrite=overwrite, way_out="pass --overwrite")
+
+
+def owns_stdout(json_path: Path | None) -> bool:
+    """Whether the record is printed, so that stdout must hold nothing else."""
+    return str(json_path) == "-"
+
+
 def write_record(path: Path | None, record: dict[str, Any]) -> None:
     """Write a record as JSON where one is asked for; "-" prints it."""
     from archflow.files import write_json
 
     if path is None:
         return
-    if str(path) == "-":
+    if owns_stdout(path):
         typer.echo(json.dumps(record, indent=1))
     else:
         write_json(path, record)
@@ -193,5 +214,7 @@ def tell_skipped(table: MeasuredTable) -> None:
     """Count what reading a table left out."""
     if table.skipped:
         tell(f"left out {len(table.skipped)} bad rows; the first: {table.skipped[0]}")
+    if table.n_merged:
+        tell(f"joined {table.n_merged} rows into earlier rows of the same architecture")
     if table.n_unlabelled:
         tell(f"left out {table.n_unlabelled} rows without a value of {table.target}")

@@ -12,10 +12,13 @@ from archflow.cli.common import (
     FAILED,
     Identity,
     Json,
+    Overwrite,
     SpaceName,
     Zero,
+    check_outputs,
     handled,
     open_space,
+    owns_stdout,
     print_rows,
     tell,
     write_record,
@@ -39,6 +42,7 @@ def check(
     identity: Identity = None,
     zero: Zero = None,
     json: Json = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Check a table row by row; exit 1 if a row is bad.
 
@@ -46,9 +50,10 @@ def check(
     """
     from archflow.datasets import ColumnReport, check_table
 
+    check_outputs(json, overwrite=overwrite)
     report = check_table(table, open_space(space, [table], identity, zero))
     write_record(json, report.to_json())
-    if json is None or str(json) != "-":
+    if not owns_stdout(json):
         counts = (
             "rows", "good_rows", "exact_duplicates", "exact_differing",
             "isomorphic_duplicates", "isomorphic_differing",
@@ -60,6 +65,8 @@ def check(
         )
     for bad in report.bad[:_SHOWN]:
         tell(bad.message)
+    if len(report.bad) > _SHOWN:
+        tell(f"... and {len(report.bad) - _SHOWN} more")
     if report.bad:
         tell(f"archflow: {table}: {len(report.bad)} of {report.rows} rows are bad")
         raise typer.Exit(FAILED)

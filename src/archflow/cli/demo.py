@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
-from archflow.cli.common import Device, Json, Seed, handled, open_space, print_rows, tell, write_record
+from archflow.cli.common import (
+    Device,
+    EncoderFolder,
+    Json,
+    Overwrite,
+    Seed,
+    check_outputs,
+    handled,
+    load_encoder,
+    open_space,
+    owns_stdout,
+    print_rows,
+    tell,
+    write_record,
+)
 
 
 @handled
 def run(
-    encoder: Annotated[
-        Path | None, typer.Option("--encoder", help="Pre-trained gin to use instead of the shipped one.")
-    ] = None,
+    encoder: EncoderFolder = None,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Show the whole job offline: fit on 100 measured cells, rank 15,625, train the best five for real.
 
     Example: archflow demo
     """
     from archflow.benchmark.demo import LABELS, run_demo
-    from archflow.cli.common import load_encoder
     from archflow.progress import progress_bar
 
+    check_outputs(json, overwrite=overwrite)
     pretrained = load_encoder(encoder, open_space("nasbench201"))
     tell(
         "The digits benchmark: NAS-Bench-201 cells trained for real on handwritten digits (docs/digits.md).\n"
@@ -36,7 +44,7 @@ def run(
         demo = run_demo(seed=seed, device=device, encoder=pretrained, report=report)
     record = demo.to_json()
     write_record(json, record)
-    if json is not None and str(json) == "-":
+    if owns_stdout(json):
         return
     print_rows(
         ("method", "Kendall tau", "P@1%", "P@5%", "P@10%", "fit s"),

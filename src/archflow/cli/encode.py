@@ -15,6 +15,7 @@ from archflow.cli.common import (
     SkipBad,
     SpaceName,
     Zero,
+    check_outputs,
     handled,
     load_encoder,
     open_space,
@@ -37,20 +38,19 @@ def run(
 ) -> None:
     """Turn architectures into vectors: a pre-trained encoder's embeddings, or the flow surrogate.
 
-    Writes the arch column and one column a dimension: e0, e1, ... with --encoder, else s0, s1, ...
+    Writes the arch column and one column a dimension: e0, e1, ... with --pretrained, else s0, s1, ...
 
-    Example: archflow encode --space nasbench201 --table cells.csv --encoder encoders/gin
+    Example: archflow encode --space nasbench201 --table cells.csv --pretrained encoders/gin
     --out vectors.parquet
     """
     from archflow.datasets import read_table, write_table
     from archflow.datasets.sources import table_suffix
-    from archflow.files import require_absent
     from archflow.flow import PUBLISHED, FlowSurrogate, SurrogateConfig
     from archflow.progress import progress_bar
 
     table_suffix(out)
-    require_absent(out, overwrite=overwrite)
-    the_space = open_space(space, [table], identity, zero)
+    check_outputs(out, overwrite=overwrite)
+    the_space = open_space(space, [table], identity, zero, encoder)
     pretrained = load_encoder(encoder, the_space)
     read = read_table(table, the_space, skip_bad=skip_bad)
     tell_skipped(read)

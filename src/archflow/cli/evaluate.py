@@ -16,15 +16,18 @@ from archflow.cli.common import (
     Json,
     MethodName,
     Minimize,
+    Overwrite,
     PretrainEpochs,
     SkipBad,
     SpaceName,
     Target,
     Zero,
+    check_outputs,
     handled,
     load_encoder,
     make_predictor,
     open_space,
+    owns_stdout,
     print_rows,
     tell_skipped,
     write_record,
@@ -42,7 +45,7 @@ def run(
     labels: Annotated[int, typer.Option("--labels", min=1, help="Rows that are labelled in each run.")],
     method: MethodName = "auto",
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs, each with another draw of labels.")] = 5,
-    form: FormName = "pruned",
+    form: FormName = "collapsed",
     minimize: Minimize = False,
     encoder: EncoderFolder = None,
     pretrain_epochs: PretrainEpochs = None,
@@ -52,10 +55,11 @@ def run(
     identity: Identity = None,
     zero: Zero = None,
     json: Json = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Score a method on a table: draw labels, predict all other rows, compare.
 
-    An fgp method takes --encoder, else the encoder that archflow ships for the space, else it pre-trains
+    An fgp method takes --pretrained, else the encoder that archflow ships for the space, else it pre-trains
     once on all architectures of the table, those to be predicted included (no label is used).
 
     Example: archflow evaluate --space nasbench201 --table nasbench201.parquet --target cifar10_test_acc
@@ -65,7 +69,8 @@ def run(
     from archflow.datasets import read_table
     from archflow.progress import progress_bar
 
-    the_space = open_space(space, [table], identity, zero)
+    check_outputs(json, overwrite=overwrite)
+    the_space = open_space(space, [table], identity, zero, encoder)
     pretrained = load_encoder(encoder, the_space)
     measured = read_table(table, the_space, target, skip_bad=skip_bad, duplicates=duplicates)
     tell_skipped(measured)
@@ -101,7 +106,7 @@ def run(
         )
     result = evaluation.to_json()
     write_record(json, result)
-    if json is None or str(json) != "-":
+    if not owns_stdout(json):
         print_rows(
             ("seed", "Kendall tau", "Spearman", "P@1%", "P@5%", "P@10%", "fit s", "predict s"),
             [

@@ -22,6 +22,7 @@ from archflow.cli.common import (
     SpaceName,
     Target,
     Zero,
+    check_outputs,
     handled,
     load_encoder,
     make_predictor,
@@ -38,7 +39,7 @@ def run(
     target: Target,
     out: Annotated[Path, typer.Option("--out", help="Folder of the fitted predictor.")],
     method: MethodName = "auto",
-    form: FormName = "pruned",
+    form: FormName = "collapsed",
     minimize: Minimize = False,
     encoder: EncoderFolder = None,
     pretrain_epochs: PretrainEpochs = None,
@@ -55,11 +56,10 @@ def run(
     Example: archflow fit --space nasbench201 --labels measured.csv --target accuracy --out model
     """
     from archflow.datasets import read_table
-    from archflow.files import require_absent
     from archflow.progress import progress_bar
 
-    require_absent(out, overwrite=overwrite)
-    the_space = open_space(space, [labels], identity, zero)
+    check_outputs(out, overwrite=overwrite)
+    the_space = open_space(space, [labels], identity, zero, encoder)
     predictor = make_predictor(
         the_space,
         method=method,

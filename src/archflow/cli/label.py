@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from archflow.cli.common import Overwrite, Seed, SpaceName, handled, open_space, tell
+from archflow.cli.common import Overwrite, Seed, SpaceName, check_outputs, handled, open_space, tell
 
 
 @handled
@@ -30,11 +30,10 @@ def run(
     """
     import numpy as np
 
-    from archflow.files import require_absent
     from archflow.networks import get_task, label
     from archflow.progress import progress_bar
 
-    require_absent(out, overwrite=overwrite)
+    check_outputs(out, overwrite=overwrite)
     the_task = get_task(task)
     the_space = open_space(space)
     architectures = the_space.sample(count, np.random.default_rng(seed))

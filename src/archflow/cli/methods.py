@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archflow.cli.common import Json, handled, print_rows, write_record
+from archflow.cli.common import Json, check_outputs, handled, owns_stdout, print_rows, write_record
 
 
 @handled
@@ -13,7 +13,8 @@ def run(json: Json = None) -> None:
     """
     from archflow.predictors.methods import METHODS
 
+    check_outputs(json, overwrite=False)
     rows = [{"method": method.name, "description": method.description} for method in METHODS.values()]
     write_record(json, {"methods": rows})
-    if json is None:
+    if not owns_stdout(json):
         print_rows(("method", "description"), [tuple(row.values()) for row in rows])

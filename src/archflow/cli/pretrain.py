@@ -13,10 +13,12 @@ from archflow.cli.common import (
     FormName,
     Identity,
     Json,
+    Overwrite,
     Seed,
     SkipBad,
     SpaceName,
     Zero,
+    check_outputs,
     handled,
     open_space,
     tell,
@@ -37,7 +39,7 @@ def run(
     all_: Annotated[bool, typer.Option("--all", help="Pre-train on the whole space.")] = False,
     sample: Annotated[int | None, typer.Option("--sample", min=1, help="Pre-train on so many drawn.")] = None,
     encoder: Annotated[str, typer.Option("--encoder", help="Which encoder: gin, gated_gcn.")] = "gin",
-    form: FormName = "pruned",
+    form: FormName = "collapsed",
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the graphs.")] = None,
     batch: Annotated[int | None, typer.Option("--batch", min=1, help="Graphs a step.")] = None,
     width: Annotated[int | None, typer.Option("--width", min=1, help="Width of the encoder.")] = None,
@@ -46,6 +48,9 @@ def run(
     ] = None,
     flow_weight: Annotated[float, typer.Option("--flow-weight", help="Weight of the flow loss.")] = 0.5,
     proxy_weight: Annotated[float, typer.Option("--proxy-weight", help="Weight of the proxy loss.")] = 0.5,
+    standardize: Annotated[
+        bool, typer.Option(help="Standardise the surrogate first; the paper does not.")
+    ] = True,
     save_every: Annotated[int, typer.Option("--save-every", min=1, help="Epochs between checkpoints.")] = 10,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
     seed: Seed = 0,
@@ -54,6 +59,7 @@ def run(
     identity: Identity = None,
     zero: Zero = None,
     json: Json = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """Pre-train an encoder without labels: reconstruct the flow surrogate, rank a cheap proxy.
 
@@ -62,14 +68,16 @@ def run(
     from archflow.pretrain import PretrainConfig, pretrain
     from archflow.progress import progress_bar
 
+    check_outputs(json, overwrite=overwrite)
     the_space = open_space(space, [table], identity, zero)
     architectures, column = _architectures(the_space, table, all_, sample, proxy, seed, skip_bad)
-    config = PretrainConfig.published(space, encoder, form=cast("Form", form), seed=seed)
+    config = PretrainConfig.for_space(space, encoder, form=cast("Form", form), seed=seed)
     changes = {"epochs": epochs, "batch_size": batch}
     config = dataclasses.replace(
         config,
         flow_weight=flow_weight,
         proxy_weight=proxy_weight,
+        standardize=standardize,
         encoder=dataclasses.replace(config.encoder, width=width or config.encoder.width),
         training=dataclasses.replace(config.training, **{k: v for k, v in changes.items() if v is not None}),
     )
@@ -87,7 +95,8 @@ def run(
                 report=report,
             )
     except KeyboardInterrupt:
-        tell(f"the last whole epoch is saved; go on with the same command and --resume (folder {out})")
+        if (out / "checkpoint.json").exists():
+            tell(f"{out}: the last whole epoch is saved; the same command with --resume goes on from it")
         raise
     record = trained.content()
     seen, losses = record["provenance"]["data"], record["provenance"]["losses"]

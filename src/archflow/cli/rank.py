@@ -22,15 +22,18 @@ from archflow.cli.common import (
     SkipBad,
     SpaceName,
     Zero,
+    check_outputs,
     handled,
     load_encoder,
     make_predictor,
     open_space,
+    owns_stdout,
     print_rows,
     tell,
     tell_skipped,
     write_record,
 )
+from archflow.errors import UsageError
 
 if TYPE_CHECKING:
     from archflow.graphs import ArchitectureTable
@@ -41,6 +44,7 @@ _SHOWN = 10
 
 @handled
 def run(
+    context: typer.Context,
     space: SpaceName,
     out: Annotated[Path, typer.Option("--out", help="Ranking to write, .csv or .parquet.")],
     labels: Annotated[Path | None, typer.Option("--labels", help="Table of measured architectures.")] = None,
@@ -51,7 +55,7 @@ def run(
     sample: Annotated[int | None, typer.Option("--sample", min=1, help="Rank so many, drawn.")] = None,
     top: Annotated[int | None, typer.Option("--top", min=1, help="Keep only the best so many.")] = None,
     method: MethodName = "auto",
-    form: FormName = "pruned",
+    form: FormName = "collapsed",
     minimize: Minimize = False,
     encoder: EncoderFolder = None,
     pretrain_epochs: PretrainEpochs = None,
@@ -71,20 +75,20 @@ def run(
     """
     from archflow.datasets import read_table, write_table
     from archflow.datasets.sources import table_suffix
-    from archflow.errors import UsageError
-    from archflow.files import require_absent
     from archflow.predictors import Predictor
     from archflow.progress import progress_bar
 
     if (model is None) == (labels is None):
         raise UsageError("give either --labels and --target, or --model")
+    if model is not None:
+        _refuse_settings_of_model(context)
     if labels is not None and target is None:
         raise UsageError("--labels needs --target, the column to predict")
     if sum((candidates is not None, all_, sample is not None)) != 1:
         raise UsageError("say what to rank with one of --candidates, --all and --sample")
     table_suffix(out)
-    require_absent(out, overwrite=overwrite)
-    the_space = open_space(space, [labels, candidates], identity, zero)
+    check_outputs(out, json, overwrite=overwrite)
+    the_space = open_space(space, [labels, candidates], identity, zero, model or encoder)
     if model is not None:
         predictor = Predictor.load(model, the_space, device=device)
     else:
@@ -119,7 +123,7 @@ def run(
     tell(f"{out}: {len(texts)} of {len(chosen)} candidates, best predicted first ({predictor.method.name})")
     rows = list(zip(*(column[:_SHOWN] for column in columns.values()), strict=True))
     write_record(json, {"candidates": len(chosen), "top": [dict(zip(columns, r, strict=True)) for r in rows]})
-    if json is None or str(json) != "-":
+    if not owns_stdout(json):
         print_rows(tuple(columns), [(r, text, f"{mean:.4f}", f"{std:.4f}") for r, text, mean, std in rows])
 
 
@@ -137,3 +141,15 @@ def _candidates(
     if sample is not None:
         return space.sample(sample, np.random.default_rng(seed))
     return space.all()
+
+
+def _refuse_settings_of_model(context: typer.Context) -> None:
+    """Refuse options that a fitted model has decided already, instead of ignoring them."""
+    fixed = ("target", "method", "form", "minimize", "encoder", "pretrain_epochs")
+    given = [
+        name for name in fixed if getattr(context.get_parameter_source(name), "name", None) == "COMMANDLINE"
+    ]
+    if given:
+        options = {"encoder": "pretrained"}
+        names = ", ".join(f"--{options.get(name, name).replace('_', '-')}" for name in given)
+        raise UsageError(f"{names} cannot go with --model; they were decided when it was fitted")

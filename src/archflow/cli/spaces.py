@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from archflow.cli.common import Json, handled, print_rows, write_record
+from archflow.cli.common import Json, check_outputs, handled, owns_stdout, print_rows, write_record
 
 
 @handled
@@ -13,12 +13,13 @@ def run(json: Json = None) -> None:
     """
     from archflow.spaces import SPACES
 
+    check_outputs(json, overwrite=False)
     rows = []
     for name, space in SPACES.items():
         summary = (space.__doc__ or "").strip().splitlines()[0]
         rows.append({"space": name, "architectures": space.size, "description": summary})
     write_record(json, {"spaces": rows})
-    if json is None:
+    if not owns_stdout(json):
         print_rows(
             ("space", "architectures", "description"),
             [(row["space"], row["architectures"] or "no end", row["description"]) for row in rows],

@@ -13,6 +13,8 @@ from archflow.graphs.operations import INPUT, OUTPUT, Operations
 
 Form = Literal["as-written", "pruned", "collapsed"]
 FORMS: tuple[Form, ...] = get_args(Form)
+DEFAULT_FORM: Form = "collapsed"
+"""What encoders see unless they are told otherwise; the README compares the three."""
 
 # Joining through a chain of identity nodes with doubled edges multiplies the paths without end; past this
 # many parallel edges between two nodes more of them are dropped.

@@ -41,6 +41,14 @@ class FineTuneConfig:
     training: TrainingConfig = TrainingConfig(epochs=300, batch_size=16, gradient_norm=1.0)
     margin: float = 0.5
 
+    @classmethod
+    def default(cls, *, pretrained: bool) -> FineTuneConfig:
+        """Return the defaults; a pre-trained encoder takes smaller steps, so as to keep what it knows."""
+        config = cls()
+        if not pretrained:
+            return config
+        return cls(dataclasses.replace(config.training, learning_rate=3e-4), config.margin)
+
 
 class FineTuned:
     """An encoder and a two-layer head, trained end to end with a pairwise hinge.
@@ -129,7 +137,7 @@ class FineTuned:
         # A vanishing slope keeps scores in order where labels tie and where there are no labels.
         values = values + 1e-9 * np.ptp(values) * np.arange(len(values))
         scores, first = np.unique(scores, return_index=True)
-        self._knots = scores, values[first]
+        self._knots, self._flattest = (scores, values[first]), 1e-9 * float(np.ptp(labels.values))
 
     def mean(self, table: ArchitectureTable, report: Report = silent) -> FloatArray:
         """Return the predicted target, (A,)."""
@@ -163,9 +171,18 @@ class FineTuned:
     def _to_values(self, scores: FloatArray) -> FloatArray:
         knots, values = self._knots
         inside = np.interp(scores, knots, values)
-        below = _end_slope(knots, values) * np.minimum(scores - knots[0], 0)
-        above = _end_slope(-knots[::-1], -values[::-1]) * np.maximum(scores - knots[-1], 0)
+        below = self._end_slope(knots, values) * np.minimum(scores - knots[0], 0)
+        above = self._end_slope(-knots[::-1], -values[::-1]) * np.maximum(scores - knots[-1], 0)
         return np.asarray(inside + below + above)
+
+    def _end_slope(self, knots: FloatArray, values: FloatArray) -> float:
+        """Return how steeply values rise with scores at the lower end: over a tenth of the labels, or all.
+
+        The flatter of the two keeps a prediction beyond the labels near them; it is never quite flat.
+        """
+        tenth = min(max(1, len(knots) // 10), len(knots) - 1)
+        rises = [(values[end] - values[0]) / max(float(knots[end] - knots[0]), 1e-12) for end in (tenth, -1)]
+        return max(float(min(rises)), self._flattest)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the weights, for a checkpoint."""
@@ -175,13 +192,3 @@ class FineTuned:
         """Put back what `tensors` returned; `load_weights` says what is raised."""
         load_weights(self.module, tensors, where)
         self.module.eval()
-
-
-def _end_slope(knots: FloatArray, values: FloatArray) -> float:
-    """Return how steeply values rise with scores at the lower end: over a tenth of the labels, or all.
-
-    The flatter of the two keeps a prediction beyond the labels near them; it is never quite flat.
-    """
-    tenth = min(max(1, len(knots) // 10), len(knots) - 1)
-    rises = [(values[end] - values[0]) / max(float(knots[end] - knots[0]), 1e-12) for end in (tenth, -1)]
-    return max(float(min(rises)), 1e-9 * float(np.ptp(values)))

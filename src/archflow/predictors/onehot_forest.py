@@ -30,10 +30,14 @@ class OneHotForest:
 
     def mean(self, table: ArchitectureTable, report: Report = silent) -> FloatArray:
         """Return the mean over trees, (A,)."""
+        if not len(table):  # scikit-learn refuses to predict nothing
+            return np.zeros(0)
         return np.asarray(self._forest.predict(onehot(table, self._slots)), dtype=np.float64)
 
     def spread(self, table: ArchitectureTable, report: Report = silent) -> FloatArray:
         """Return the standard deviation over trees, (A,)."""
+        if not len(table):
+            return np.zeros(0)
         features = onehot(table, self._slots)
         return np.asarray(np.std([tree.predict(features) for tree in self._forest.estimators_], axis=0))
 
@@ -46,7 +50,8 @@ def onehot(table: ArchitectureTable, slots: int) -> NDArray[np.float32]:
         slots: Nodes that the encoding has room for.
 
     Returns:
-        One-hot operations, then the adjacency matrix (edge multiplicities): (A, slots * (d + slots)).
+        For each slot its one-hot operation and its row of the adjacency matrix (edge multiplicities):
+        (A, slots * (d + slots)).
 
     Raises:
         UsageError: An architecture has more nodes than slots.
@@ -65,4 +70,6 @@ def onehot(table: ArchitectureTable, slots: int) -> NDArray[np.float32]:
     adjacency = np.zeros((len(columns), slots, slots), dtype=np.float32)
     edge_rows = np.repeat(np.arange(len(columns)), np.diff(columns.edge_offsets))
     np.add.at(adjacency, (edge_rows, columns.sources, columns.targets), 1)
-    return np.concatenate([operations.reshape(len(columns), -1), adjacency.reshape(len(columns), -1)], axis=1)
+    return np.concatenate([operations, adjacency], axis=2).reshape(
+        len(columns), slots * (n_operations + slots)
+    )

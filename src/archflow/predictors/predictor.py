@@ -13,7 +13,7 @@ from torch import Tensor
 from archflow.encoders import EncoderConfig
 from archflow.errors import CheckpointError, UsageError
 from archflow.files import require_absent
-from archflow.graphs import Architecture, ArchitectureTable, Form, Operations
+from archflow.graphs import DEFAULT_FORM, Architecture, ArchitectureTable, Form, Operations
 from archflow.predictors.fine_tuned import FineTuneConfig, FineTuned
 from archflow.predictors.labels import Labels
 from archflow.predictors.methods import DEFAULT, method_named
@@ -24,7 +24,7 @@ from archflow.predictors.shipped import shipped_encoder, unlabelled_architecture
 from archflow.pretrain import PretrainConfig, PretrainedEncoder, pretrain
 from archflow.pretrain.encoder import require_vocabulary
 from archflow.progress import Report, silent
-from archflow.protocols import FloatArray, Space
+from archflow.protocols import FittedPredictor, FloatArray, Space
 from archflow.records import versions
 from archflow.training import TrainingConfig, load_checkpoint, resolve_device, save_checkpoint
 from archflow.training.checkpoints import with_prefix, without_prefix
@@ -46,7 +46,7 @@ class PredictorConfig:
     """
 
     method: str = DEFAULT
-    form: Form = "pruned"
+    form: Form = DEFAULT_FORM
     minimize: bool = False
     seed: int = 0
     fine_tuning: FineTuneConfig = FineTuneConfig()
@@ -85,8 +85,9 @@ class Predictor:
 
     Raises:
         UnknownNameError: There is no such method or form.
-        UsageError: The device is not there, or an encoder is given to a method that takes none.
-        CheckpointError: The encoder was trained for another vocabulary, encoder or form.
+        UsageError: The device is not there; an encoder is given to a method that takes none; the encoder or
+            the pre-training settings are for another kind of encoder or another form.
+        CheckpointError: The encoder was trained for another vocabulary.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class Predictor:
         space: Space,
         method: str = DEFAULT,
         *,
-        form: Form = "pruned",
+        form: Form = DEFAULT_FORM,
         minimize: bool = False,
         seed: int = 0,
         device: str = "auto",
@@ -105,13 +106,16 @@ class Predictor:
     ) -> None:
         self.space = space
         self.method = method_named(method)
-        self.config = PredictorConfig(method, form, minimize, seed, fine_tuning or FineTuneConfig())
+        tuning = fine_tuning or FineTuneConfig.default(pretrained=self.method.pretrained)
+        self.config = PredictorConfig(method, form, minimize, seed, tuning)
         self.encoder = encoder
         self._device, self._unlabelled, self._pretraining = device, unlabelled, pretraining
-        self._fitted: RandomOrder | OneHotForest | FineTuned | None = None
+        self._fitted: FittedPredictor | None = None
         self._labels: Labels | None = None
         resolve_device(device)
         PretrainConfig(form=form)  # checks the form's name
+        if pretraining is not None:
+            self._check_pretraining(pretraining, "the pre-training settings")
         if encoder is not None:
             self._check_encoder(encoder)
 
@@ -262,7 +266,7 @@ class Predictor:
     def _sign(self) -> float:
         return -1.0 if self.config.minimize else 1.0
 
-    def _fit_baseline(self, labels: Labels) -> RandomOrder | OneHotForest:
+    def _fit_baseline(self, labels: Labels) -> FittedPredictor:
         baseline = RandomOrder if self.method.name == "random" else OneHotForest
         return baseline(labels, self.config.seed)
 
@@ -286,7 +290,7 @@ class Predictor:
             shipped = shipped_encoder(self.space, name, form)
             if shipped is not None:
                 return shipped
-        config = self._pretraining or PretrainConfig.published(
+        config = self._pretraining or PretrainConfig.for_space(
             self.space.name, name, form=form, seed=self.config.seed
         )
         table = self._unlabelled
@@ -302,13 +306,17 @@ class Predictor:
                 f"method {self.method.name!r} takes no pre-trained encoder; choose one that begins with fgp"
             )
         require_vocabulary(encoder.operations, self.space.operations, "the pre-trained encoder")
+        self._check_pretraining(encoder.config, "the pre-trained encoder")
+
+    def _check_pretraining(self, config: PretrainConfig, where: str) -> None:
         for what, own, wanted in (
-            ("encoder", encoder.config.encoder.name, self.method.encoder),
-            ("form", encoder.config.form, self.config.form),
+            ("encoder", config.encoder.name, self.method.encoder),
+            ("form", config.form, self.config.form),
         ):
             if own != wanted:
-                raise CheckpointError(
-                    f"the pre-trained encoder was trained with {what} {own!r}, not {wanted!r}"
+                raise UsageError(
+                    f"method {self.method.name} with form {self.config.form} needs {what} {wanted}, "
+                    f"but {where} has {own}"
                 )
 
     def _as_table(self, architectures: Architectures) -> ArchitectureTable:
@@ -320,7 +328,7 @@ class Predictor:
     def _as_labels(self, architectures: Architectures, values: Sequence[float] | FloatArray) -> Labels:
         return Labels(self._as_table(architectures), self._sign * np.asarray(values, dtype=np.float64))
 
-    def _require_fitted(self) -> RandomOrder | OneHotForest | FineTuned:
+    def _require_fitted(self) -> FittedPredictor:
         if self._fitted is None:
             raise UsageError("this predictor has seen no labels yet; call fit or load first")
         return self._fitted

@@ -99,13 +99,25 @@ class PretrainedEncoder:
         return cls(module, config, own, content["space"], content["provenance"])
 
 
+def checkpoint_operations(folder: Path) -> Operations:
+    """Return the vocabulary of the encoder or predictor in a checkpoint folder.
+
+    Raises:
+        CheckpointError: The checkpoint is damaged, edited or of another kind.
+    """
+    content = load_checkpoint(folder)[1]
+    if "operations" not in content:
+        raise CheckpointError(f"{folder}: holds neither an encoder nor a predictor")
+    return Operations.from_json(content["operations"])
+
+
 def require_vocabulary(own: Operations, other: Operations, where: str) -> None:
     """Refuse a vocabulary that is not the one a model was trained on.
 
     Raises:
-        CheckpointError: The names or their order differ; the first difference is named.
+        CheckpointError: Names, order or meanings differ; the first difference is named.
     """
-    if own.names == other.names:
+    if own == other:
         return
     extra = sorted(set(other.names) - set(own.names))
     missing = sorted(set(own.names) - set(other.names))
@@ -113,6 +125,8 @@ def require_vocabulary(own: Operations, other: Operations, where: str) -> None:
         detail = f"it has never seen operation {extra[0]!r}"
     elif missing:
         detail = f"it knows operation {missing[0]!r}, which the space lacks"
-    else:
+    elif own.names != other.names:
         detail = "the operations are in another order"
+    else:
+        detail = "other operations are identity, zero or parametric"
     raise CheckpointError(f"{where}: trained for another vocabulary than the space's: {detail}")

@@ -29,15 +29,27 @@ class FlowReconstruction(nn.Module):
         surrogates: s(G) of every row of the table, (A, k).
         layers: Linear maps in the decoder, 1 to 3 in the paper.
         hidden: Width of the decoder's hidden layers.
+        standardize: Whether to standardise each of the k numbers over the table first.
     """
 
     targets: Tensor
 
     def __init__(
-        self, width: int, surrogates: NDArray[np.floating], *, layers: int = 2, hidden: int = 128
+        self,
+        width: int,
+        surrogates: NDArray[np.floating],
+        *,
+        layers: int = 2,
+        hidden: int = 128,
+        standardize: bool = True,
     ) -> None:
         super().__init__()
         self.decoder = multilayer_perceptron([width, *[hidden] * (layers - 1), surrogates.shape[1]])
+        if standardize:
+            deviations = surrogates.std(axis=0, dtype=np.float64)
+            means = surrogates.mean(axis=0, dtype=np.float64)
+            varies = deviations > 1e-9 * np.abs(means)  # the rest is rounding
+            surrogates = (surrogates - means) / np.where(varies, deviations, np.inf)
         self.register_buffer("targets", torch.from_numpy(surrogates.astype(np.float32)), persistent=False)
 
     def forward(self, embeddings: Tensor, rows: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def pretrain(
         if resume and folder.exists():
             run.restore(*load_checkpoint(folder), where=str(folder))
         else:
-            require_absent(folder)
+            require_absent(folder, way_out="resume the run in it")
             run.save(folder)
 
     def after_epoch(epochs: int, loss: float) -> None:
@@ -138,7 +139,10 @@ class _Run:
             objectives = WeightedSum(
                 {
                     "flow": FlowReconstruction(
-                        config.encoder.width, self.surrogate(formed[distinct]), layers=config.decoder_layers
+                        config.encoder.width,
+                        self.surrogate(formed[distinct], dtype=np.float64),
+                        layers=config.decoder_layers,
+                        standardize=config.standardize,
                     ),
                     "proxy": ProxyRanking(config.encoder.width, proxy[distinct]),
                 },
@@ -179,11 +183,11 @@ class _Run:
     def restore(self, tensors: dict[str, Tensor], content: dict[str, Any], where: str) -> None:
         """Go back to a saved state of this same run."""
         saved = PretrainedEncoder.restore(tensors, content, where, self.space.operations)
-        mine, theirs = self.config.to_json(), saved.config.to_json()
-        for key in mine:
-            if mine[key] != theirs[key]:
+        mine, theirs = (_flat(config.to_json()) for config in (self.config, saved.config))
+        for key, wanted in mine.items():
+            if wanted != theirs[key]:
                 raise CheckpointError(
-                    f"{where}: cannot resume with {key} = {mine[key]}; the run was begun with {theirs[key]}"
+                    f"{where}: cannot resume with {key} = {wanted}; the run was begun with {theirs[key]}"
                 )
         if saved.provenance["data"] != self.data:
             raise CheckpointError(f"{where}: cannot resume, the run was begun on other architectures")
@@ -228,3 +232,11 @@ class _Run:
             for name in ("start", "operation_map", "state_map")
         }
         return with_prefix("surrogate", matrices)
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings under dotted names, such as training.epochs."""
+    flat: dict[str, Any] = {}
+    for name, value in settings.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return flat

@@ -110,9 +110,13 @@ class NASBench201:
         fixed = (3 * 16 * 9 + 2 * 16) + 2 * 64 + (64 * 10 + 10)
         for wide, narrow in ((32, 16), (64, 32)):  # the residual blocks between stages
             fixed += 9 * narrow * wide + 9 * wide * wide + 2 * 2 * wide + narrow * wide
-        weights = np.zeros(len(self.operations))
-        for name, taps in (("nor_conv_1x1", 1), ("nor_conv_3x3", 9)):
-            weights[self.operations.id(name)] = 5 * (taps * channels**2 + 2 * channels).sum()
+        taps = {"nor_conv_1x1": 1, "nor_conv_3x3": 9}
+        weights = np.array(
+            [
+                5 * (taps[n] * channels**2 + 2 * channels).sum() if n in taps else 0
+                for n in table.operations.names
+            ]
+        )
         columns = table.columns
         counts = np.bincount(columns.node_rows(), weights[columns.operation_ids], minlength=len(columns))
         return np.asarray(counts + fixed, dtype=np.float64)
