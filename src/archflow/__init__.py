@@ -1,11 +1,12 @@
 """Rank neural architectures from a handful of trained ones, with flow-guided pre-training.
 
-import archflow as af
+Example:
+    import archflow as af
 
-space = af.spaces.get("nasbench201")
-table = af.read_table("results.csv", space, target="accuracy")
-predictor = af.Predictor(space).fit(table.architectures, table.values)
-ranking = predictor.rank(space.all(), top=10)
+    space = af.spaces.get("nasbench201")
+    table = af.read_table("results.csv", space, target="accuracy")
+    predictor = af.Predictor(space).fit(table.architectures, table.values)
+    ranking = predictor.rank(space.all(), top=10)
 """
 
 from __future__ import annotations

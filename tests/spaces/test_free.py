@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from archflow.errors import InvalidArchitectureError, UsageError
 from archflow.graphs import Architecture, ArchitectureTable, Operations
-from archflow.protocols import Space
 from archflow.spaces.free import Free
 
 OPEN = Free()
@@ -32,10 +31,6 @@ def architectures(draw, names=None):
     ]
     edges = draw(st.lists(st.sampled_from(pairs), max_size=12)) if pairs else []
     return Architecture(tuple(operations), tuple(edges))
-
-
-def test_a_closed_one_is_a_space():
-    assert isinstance(CLOSED, Space)
 
 
 # The text

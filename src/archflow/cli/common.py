@@ -36,7 +36,7 @@ FormName = Annotated[
     str, typer.Option("--form", help="Graphs that encoders see: as-written, pruned or collapsed.")
 ]
 Minimize = Annotated[bool, typer.Option("--minimize", help="A lower target is better.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of everything random.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out and count them.")]
 Duplicates = Annotated[
@@ -152,7 +152,7 @@ def make_predictor(
         seed=seed,
         device=device,
         encoder=encoder,
-        unlabelled=unlabelled,
+        unlabelled=unlabelled if chosen.pretrained else None,
         pretraining=settings,
     )
 
@@ -208,6 +208,18 @@ def print_rows(headers: Sequence[str], rows: Iterable[Sequence[object]], *, titl
 def tell(message: str) -> None:
     """Say something to people on stderr."""
     typer.echo(message, err=True)
+
+
+def read_labels(
+    path: Path, space: Space, target: str, *, skip_bad: bool, duplicates: Literal["error", "mean"]
+) -> MeasuredTable:
+    """Read a table of measured architectures, say what was left out, and check that it can be learnt from."""
+    from archflow.datasets import read_table, require_labels
+
+    table = read_table(path, space, target, skip_bad=skip_bad, duplicates=duplicates)
+    tell_skipped(table)
+    require_labels(table.values, where=f"{path}, column {target}")
+    return table
 
 
 def tell_skipped(table: MeasuredTable) -> None:

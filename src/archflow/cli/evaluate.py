@@ -29,7 +29,7 @@ from archflow.cli.common import (
     open_space,
     owns_stdout,
     print_rows,
-    tell_skipped,
+    read_labels,
     write_record,
 )
 
@@ -66,14 +66,12 @@ def run(
     --labels 78 --method fgp-gin --seeds 5
     """
     from archflow.benchmark import Run, evaluate
-    from archflow.datasets import read_table
     from archflow.progress import progress_bar
 
     check_outputs(json, overwrite=overwrite)
     the_space = open_space(space, [table], identity, zero, encoder)
     pretrained = load_encoder(encoder, the_space)
-    measured = read_table(table, the_space, target, skip_bad=skip_bad, duplicates=duplicates)
-    tell_skipped(measured)
+    measured = read_labels(table, the_space, target, skip_bad=skip_bad, duplicates=duplicates)
 
     def predictor_of(seed: int) -> Predictor:
         return make_predictor(

@@ -27,8 +27,8 @@ from archflow.cli.common import (
     load_encoder,
     make_predictor,
     open_space,
+    read_labels,
     tell,
-    tell_skipped,
 )
 
 
@@ -55,7 +55,6 @@ def run(
 
     Example: archflow fit --space nasbench201 --labels measured.csv --target accuracy --out model
     """
-    from archflow.datasets import read_table
     from archflow.progress import progress_bar
 
     check_outputs(out, overwrite=overwrite)
@@ -70,8 +69,7 @@ def run(
         encoder=load_encoder(encoder, the_space),
         pretrain_epochs=pretrain_epochs,
     )
-    table = read_table(labels, the_space, target, skip_bad=skip_bad, duplicates=duplicates)
-    tell_skipped(table)
+    table = read_labels(labels, the_space, target, skip_bad=skip_bad, duplicates=duplicates)
     with progress_bar(f"fitting {method}") as report:
         predictor.fit(table.architectures, table.values, report=report)
     predictor.save(out, overwrite=overwrite)

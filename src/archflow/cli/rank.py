@@ -29,6 +29,7 @@ from archflow.cli.common import (
     open_space,
     owns_stdout,
     print_rows,
+    read_labels,
     tell,
     tell_skipped,
     write_record,
@@ -73,7 +74,7 @@ def run(
     Example: archflow rank --space nasbench201 --labels measured.csv --target accuracy --all --top 100
     --out ranking.csv
     """
-    from archflow.datasets import read_table, write_table
+    from archflow.datasets import write_table
     from archflow.datasets.sources import table_suffix
     from archflow.predictors import Predictor
     from archflow.progress import progress_bar
@@ -103,16 +104,18 @@ def run(
             pretrain_epochs=pretrain_epochs,
         )
     measured = None
-    if labels is not None:
-        measured = read_table(labels, the_space, target, skip_bad=skip_bad, duplicates=duplicates)
-        tell_skipped(measured)
-    chosen = _candidates(the_space, candidates, sample, seed, skip_bad)
+    if labels is not None and target is not None:
+        measured = read_labels(labels, the_space, target, skip_bad=skip_bad, duplicates=duplicates)
+    chosen, written = _candidates(the_space, candidates, sample, seed, skip_bad)
     if measured is not None:
         with progress_bar(f"fitting {method}") as report:
             predictor.fit(measured.architectures, measured.values, report=report)
     with progress_bar(f"ranking {len(chosen)} architectures") as report:
         ranking = predictor.rank(chosen, top, report=report)
-    texts = [the_space.format(architecture) for architecture in ranking.architectures]
+    if written is None:
+        texts = [the_space.format(architecture) for architecture in ranking.architectures]
+    else:
+        texts = [written[row] for row in ranking.rows]
     columns = {
         "rank": list(range(1, len(texts) + 1)),
         "arch": texts,
@@ -129,7 +132,7 @@ def run(
 
 def _candidates(
     space: Space, table: Path | None, sample: int | None, seed: int, skip_bad: bool
-) -> ArchitectureTable:
+) -> tuple[ArchitectureTable, list[str] | None]:
     import numpy as np
 
     from archflow.datasets import read_table
@@ -137,10 +140,10 @@ def _candidates(
     if table is not None:
         read = read_table(table, space, skip_bad=skip_bad)
         tell_skipped(read)
-        return read.architectures
+        return read.architectures, read.texts
     if sample is not None:
-        return space.sample(sample, np.random.default_rng(seed))
-    return space.all()
+        return space.sample(sample, np.random.default_rng(seed)), None
+    return space.all(), None
 
 
 def _refuse_settings_of_model(context: typer.Context) -> None:

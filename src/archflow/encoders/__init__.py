@@ -34,8 +34,11 @@ class EncoderConfig:
     def __post_init__(self) -> None:
         if self.name not in ENCODERS:
             raise unknown_name("encoder", self.name, ENCODERS)
-        if self.width < 1 or self.layers < 1 or not 0 <= self.dropout < 1:
-            raise UsageError(f"an encoder needs width >= 1, layers >= 1 and dropout in [0, 1), not {self}")
+        whole = all(isinstance(size, int) and size >= 1 for size in (self.width, self.layers))
+        if not (whole and 0 <= self.dropout < 1):
+            raise UsageError(
+                f"an encoder needs whole width >= 1 and layers >= 1, and dropout in [0, 1), not {self}"
+            )
 
     def build(self, n_operations: int) -> nn.Module:
         """Build the encoder for a vocabulary of that many operations, with fresh random weights."""

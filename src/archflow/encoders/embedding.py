@@ -40,7 +40,7 @@ def embed(
         The graph embeddings, (A, D), or what the head made of them, (A, ...).
     """
     _, first, inverse = np.unique(table.keys(), return_index=True, return_inverse=True)
-    was_training = encoder.training
+    modes = [(module, module.training) for module in encoder.modules()]
     encoder.train(dropout)
     parts = []
     try:
@@ -52,5 +52,6 @@ def embed(
                 if report is not None:
                     report(begin + len(rows), len(first))
     finally:
-        encoder.train(was_training)
+        for module, training in modes:
+            module.training = training
     return np.concatenate(parts)[inverse]

@@ -42,8 +42,11 @@ class SurrogateConfig:
     alpha: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.width < 1 or self.std <= 0 or not 0 <= self.alpha <= 1:
-            raise UsageError(f"a surrogate needs width >= 1, std > 0 and alpha in [0, 1], not {self}")
+        whole = isinstance(self.width, int) and self.width >= 1
+        if not (whole and 0 < self.std < float("inf") and 0 <= self.alpha <= 1):
+            raise UsageError(
+                f"a surrogate needs a whole width >= 1, a finite std > 0 and alpha in [0, 1], not {self}"
+            )
 
 
 PUBLISHED = {
@@ -56,7 +59,7 @@ PUBLISHED = {
 
 @dataclasses.dataclass(frozen=True)
 class FlowSurrogate:
-    """The surrogate s(G) in R^k of section 2 of the method, for tables of architectures.
+    """FGP's flow surrogate s(G) in R^k, for tables of architectures.
 
     Start with h_v = 0, and h_i = r at every input node i. Forward, generation by generation,
     m_v = sum of h_u over edges u -> v and h_v <- alpha m_v + (1 - alpha) relu([x_v P ; m_v] W); then

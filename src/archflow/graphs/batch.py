@@ -12,7 +12,7 @@ from torch import Tensor
 from archflow.graphs.columns import Columns
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class GraphBatch:
     """B graphs with N nodes and E edges in all; nodes count over the whole batch.
 
@@ -41,10 +41,10 @@ class GraphBatch:
             sources,
             targets,
             columns.node_rows(),
-            columns.node_offsets,
-            columns.edge_offsets,
+            columns.node_offsets.copy(),
+            columns.edge_offsets.copy(),
         )
-        return cls(*(torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in arrays))
+        return cls(*(torch.from_numpy(array).to(device) for array in arrays))
 
     def to_columns(self) -> Columns:
         """Take the batch apart again: exactly the columns it was built from."""

@@ -9,6 +9,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from archflow.errors import InvalidArchitectureError
+from archflow.graphs.operations import INPUT, OUTPUT, Operations
+
 IntArray = NDArray[np.int64]
 
 
@@ -34,7 +37,7 @@ def ragged_positions(starts: NDArray[np.integer], lengths: NDArray[np.integer]) 
     return np.arange(offsets[-1], dtype=np.int64) + shift
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Columns:
     """The graphs of A architectures as ragged columns; nodes count from 0 within each architecture.
 
@@ -112,6 +115,31 @@ class Columns:
             offsets_of(edge_counts),
         )
 
+    def check(self, operations: Operations) -> None:
+        """Check that every row is an architecture over the vocabulary, by the rules of `Architecture`.
+
+        Raises:
+            InvalidArchitectureError: A row is not; names the first such row and the rule.
+        """
+        ids, rows = self.operation_ids, self.node_rows()
+        known = (ids >= 0) & (ids < len(operations))
+        _first_bad(rows, ~known, "has an operation outside the vocabulary")
+        inputs = np.bincount(rows[ids == operations.id(INPUT)], minlength=len(self))
+        outputs = np.bincount(rows[ids == operations.id(OUTPUT)], minlength=len(self))
+        every = np.arange(len(self))
+        _first_bad(every, inputs == 0, "has no input")
+        _first_bad(every, outputs != 1, "does not have exactly one output")
+        edge_rows = np.repeat(every, np.diff(self.edge_offsets))
+        ends = self.sources, self.targets
+        counts = np.diff(self.node_offsets)[edge_rows]
+        _first_bad(edge_rows, (ends[0] < 0) | (ends[0] >= ends[1]), "has an edge against the node order")
+        _first_bad(edge_rows, ends[1] >= counts, "has an edge to a node that does not exist")
+        sources, targets = self.global_edges()
+        _first_bad(edge_rows, ids[sources] == operations.id(OUTPUT), "has an edge out of the output")
+        _first_bad(edge_rows, ids[targets] == operations.id(INPUT), "has an edge into an input")
+        place = targets * len(ids) + sources
+        _first_bad(edge_rows[1:], place[1:] < place[:-1], "has edges that are not sorted")
+
     def node_rows(self) -> IntArray:
         """Return the row of every node, (N,) int64."""
         return np.repeat(np.arange(len(self), dtype=np.int64), np.diff(self.node_offsets))
@@ -143,3 +171,8 @@ class Columns:
             (renumbered[targets] - shift).astype(np.int32),
             offsets_of(np.bincount(edge_rows, minlength=len(self))),
         )
+
+
+def _first_bad(rows: IntArray, bad: NDArray[np.bool_], rule: str) -> None:
+    if bad.any():
+        raise InvalidArchitectureError(f"row {rows[np.argmax(bad)]} {rule}")

@@ -79,6 +79,7 @@ def collapse(columns: Columns, operations: Operations) -> Columns:
     sources, targets = columns.global_edges()
     is_identity = operations.mask(operations.identity)[columns.operation_ids]
     left = is_identity.copy()
+    sources, targets = _limit_parallel(sources, targets, len(left))
     while left.any():
         # The identity nodes that no identity node feeds: no two of them touch, so all can go at once.
         ready = left.copy()
@@ -88,11 +89,9 @@ def collapse(columns: Columns, operations: Operations) -> Columns:
             sources[enters], targets[enters], sources[leaves], targets[leaves], len(left)
         )
         stays = ~(enters | leaves)
-        sources, targets = _limit_parallel(
-            np.concatenate([sources[stays], through_sources]),
-            np.concatenate([targets[stays], through_targets]),
-            len(left),
-        )
+        sources = np.concatenate([sources[stays], through_sources])
+        targets = np.concatenate([targets[stays], through_targets])
+        sources, targets = _limit_parallel(sources, targets, len(left))
         left &= ~ready
     return columns.with_graphs(~is_identity, sources, targets)
 

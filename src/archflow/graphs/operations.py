@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
@@ -16,6 +17,7 @@ INPUT = "input"
 OUTPUT = "output"
 IDENTITY_NAMES = frozenset({"identity", "skip", "skip_connect"})
 ZERO_NAMES = frozenset({"none", "zero"})
+_MOST = 2**15
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,15 +41,19 @@ class Operations:
     parametric: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        if len(set(self.names)) != len(self.names):
-            repeated = sorted({name for name in self.names if self.names.count(name) > 1})
+        repeated = [name for name, count in Counter(self.names).items() if count > 1]
+        if repeated:
             raise InvalidArchitectureError(f"operation {repeated[0]!r} is listed twice in the vocabulary")
+        if len(self.names) > _MOST:
+            raise InvalidArchitectureError(
+                f"the vocabulary has {len(self.names)} operations; ids are 16 bits wide, for {_MOST} at most"
+            )
         for end in (INPUT, OUTPUT):
             if end not in self.names:
                 raise InvalidArchitectureError(f"the vocabulary needs an operation named {end!r}")
         for meaning in ("identity", "zero", "parametric"):
             for name in sorted(getattr(self, meaning)):
-                if name not in self.names or name in (INPUT, OUTPUT):
+                if name not in self._ids or name in (INPUT, OUTPUT):
                     raise InvalidArchitectureError(
                         f"{meaning} operation {name!r} must be in the vocabulary, and no input or output"
                     )

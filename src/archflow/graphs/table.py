@@ -23,7 +23,7 @@ from archflow.graphs.keys import isomorphism_keys
 from archflow.graphs.operations import Operations
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class ArchitectureTable:
     """A architectures over one vocabulary; slicing and shuffling build no object an architecture.
 
@@ -81,7 +81,10 @@ class ArchitectureTable:
         if isinstance(rows, int | np.integer):
             row = range(len(self))[rows]  # negative rows count from the end; others raise IndexError
             return Architecture.from_columns(self.columns, self.operations, int(row))
-        return dataclasses.replace(self, columns=self.columns.take(np.arange(len(self))[rows]))
+        chosen = np.arange(len(self))[rows]
+        if chosen.ndim != 1:
+            raise IndexError(f"rows must be one list of numbers or truth values, not of shape {chosen.shape}")
+        return dataclasses.replace(self, columns=self.columns.take(chosen))
 
     @cached_property
     def _keys(self) -> NDArray[np.uint64]:
@@ -135,21 +138,35 @@ class ArchitectureTable:
             TableError: The file is damaged or holds something else.
         """
         try:
-            table = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+            with pa.memory_map(str(path)) as file:
+                table = pa.ipc.open_file(file).read_all()
+            table.validate(full=True)
             operations = Operations.from_json(json.loads(table.schema.metadata[_METADATA]))
-            nodes, sources, targets = (
-                table.column(name).chunk(0) for name in ("operations", "sources", "targets")
-            )
-        except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, IndexError) as error:
-            raise TableError(f"{path}: not a whole archflow table ({error})") from error
-        columns = Columns(
-            nodes.values.to_numpy(),
-            nodes.offsets.to_numpy(),
-            sources.values.to_numpy(),
-            targets.values.to_numpy(),
-            sources.offsets.to_numpy(),
-        )
+            lists = [_one_chunk(table, name, width) for name, width in _WIDTHS.items()]
+            nodes, sources, targets = ((array.offsets.to_numpy(), array.values.to_numpy()) for array in lists)
+            columns = Columns(nodes[1], nodes[0], sources[1], targets[1], sources[0])
+            if not np.array_equal(sources[0], targets[0]):
+                raise ValueError("an edge lacks its source or its target")
+            columns.check(operations)
+        except (OSError, pa.ArrowException, LookupError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise TableError(f"{path}: not a whole archflow table ({reason})") from error
         return cls(columns, operations)
 
 
 _METADATA = b"archflow.operations"
+_WIDTHS = {"operations": pa.int16(), "sources": pa.int32(), "targets": pa.int32()}
+
+
+def _one_chunk(table: pa.Table, name: str, width: pa.DataType) -> pa.LargeListArray:
+    column = table.column(name)
+    if column.type != pa.large_list(width) or column.null_count:
+        raise ValueError(f"column {name} is {column.type}, not whole lists of {width}")
+    array = (
+        column.chunk(0)
+        if column.num_chunks == 1
+        else pa.concat_arrays([pa.array([], column.type), *column.chunks])
+    )
+    if array.offset or array.values.null_count:
+        raise ValueError(f"column {name} has gaps")
+    return array

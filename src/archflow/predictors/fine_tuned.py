@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from archflow.encoders import EncoderConfig
 from archflow.encoders.embedding import embed
+from archflow.errors import UsageError
 from archflow.graphs import Form, GraphBatch
 from archflow.graphs.table import ArchitectureTable
 from archflow.metrics import kendall_tau
@@ -31,7 +32,7 @@ _PASSES = 8
 
 @dataclasses.dataclass(frozen=True)
 class FineTuneConfig:
-    """How to fine-tune (FGP, section 4 of the method).
+    """How to fine-tune, by default much as the FGP paper does (docs/paper-to-code.md).
 
     Attributes:
         training: Epochs, batch size and optimizer settings.
@@ -40,6 +41,10 @@ class FineTuneConfig:
 
     training: TrainingConfig = TrainingConfig(epochs=300, batch_size=16, gradient_norm=1.0)
     margin: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.margin < np.inf:
+            raise UsageError(f"margin must be a finite number of at least 0, not {self.margin}")
 
     @classmethod
     def default(cls, *, pretrained: bool) -> FineTuneConfig:
@@ -68,6 +73,7 @@ class FineTuned:
     def __init__(
         self, encoder_config: EncoderConfig, form: Form, n_operations: int, seed: int, device: torch.device
     ) -> None:
+        self.encoder_config = encoder_config
         self.form, self.seed, self.device = form, seed, device
         width = encoder_config.width
         with seeded(seed):

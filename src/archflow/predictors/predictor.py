@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from torch import Tensor
 
+from archflow.datasets import require_labels
 from archflow.encoders import EncoderConfig
 from archflow.errors import CheckpointError, UsageError
 from archflow.files import require_absent
@@ -31,6 +32,7 @@ from archflow.training.checkpoints import with_prefix, without_prefix
 
 KIND = "predictor"
 Architectures = ArchitectureTable | Sequence[Architecture]
+_SEEDS = 2**32  # scikit-learn takes no more
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,8 +114,18 @@ class Predictor:
         self._device, self._unlabelled, self._pretraining = device, unlabelled, pretraining
         self._fitted: FittedPredictor | None = None
         self._labels: Labels | None = None
+        self._provenance: dict[str, Any] | None = (
+            None  # of the pre-trained encoder, kept through save and load
+        )
+        if not 0 <= seed < _SEEDS:
+            raise UsageError(f"seed must be between 0 and {_SEEDS - 1}, not {seed}")
         resolve_device(device)
         PretrainConfig(form=form)  # checks the form's name
+        if not self.method.pretrained and any(x is not None for x in (encoder, unlabelled, pretraining)):
+            raise UsageError(
+                f"method {method!r} does not pre-train; choose one that begins with fgp, "
+                "or leave out encoder, unlabelled and pretraining"
+            )
         if pretraining is not None:
             self._check_pretraining(pretraining, "the pre-training settings")
         if encoder is not None:
@@ -151,6 +163,7 @@ class Predictor:
             fine_tuned = self._fresh_encoder()
             if self.encoder is not None:
                 fine_tuned.start_from(self.encoder)
+                self._provenance = self.encoder.content()
             checked = None if validation is None else self._as_labels(*validation)
             fine_tuned.fit(labels, self.config.fine_tuning, validation=checked, report=report)
             fine_tuned.calibrate(labels)
@@ -220,8 +233,8 @@ class Predictor:
         }
         if isinstance(fitted, FineTuned):
             tensors |= with_prefix("model", fitted.tensors())
-            content["encoder"] = dataclasses.asdict(self._encoder_config())
-            content["pretraining"] = self.encoder and self.encoder.content()
+            content["encoder"] = dataclasses.asdict(fitted.encoder_config)
+            content["pretraining"] = self._provenance
         save_checkpoint(Path(folder), tensors, content)
 
     @classmethod
@@ -257,6 +270,7 @@ class Predictor:
         if self.method.encoder is None:
             self._fitted = self._fit_baseline(labels)
             return
+        self._provenance = content["pretraining"]
         fine_tuned = self._fresh_encoder(EncoderConfig(**content["encoder"]))
         fine_tuned.restore(weights, where)
         fine_tuned.calibrate(labels)
@@ -301,10 +315,6 @@ class Predictor:
         )
 
     def _check_encoder(self, encoder: PretrainedEncoder) -> None:
-        if not self.method.pretrained:
-            raise UsageError(
-                f"method {self.method.name!r} takes no pre-trained encoder; choose one that begins with fgp"
-            )
         require_vocabulary(encoder.operations, self.space.operations, "the pre-trained encoder")
         self._check_pretraining(encoder.config, "the pre-trained encoder")
 
@@ -326,7 +336,7 @@ class Predictor:
         return ArchitectureTable.of(architectures, self.space.operations)
 
     def _as_labels(self, architectures: Architectures, values: Sequence[float] | FloatArray) -> Labels:
-        return Labels(self._as_table(architectures), self._sign * np.asarray(values, dtype=np.float64))
+        return Labels(self._as_table(architectures), self._sign * require_labels(values))
 
     def _require_fitted(self) -> FittedPredictor:
         if self._fitted is None:

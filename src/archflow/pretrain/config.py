@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,7 @@ from archflow.training import TrainingConfig
 
 @dataclasses.dataclass(frozen=True)
 class PretrainConfig:
-    """Flow-guided pre-training as in the FGP paper, section 3 of the method.
+    """The choices of flow-guided pre-training, by default the FGP paper's (docs/paper-to-code.md).
 
     Attributes:
         encoder: Which encoder to pre-train.
@@ -44,11 +45,15 @@ class PretrainConfig:
     def __post_init__(self) -> None:
         if self.form not in FORMS:
             raise unknown_name("form", self.form, FORMS)
-        if min(self.flow_weight, self.proxy_weight) < 0 or self.flow_weight + self.proxy_weight <= 0:
+        weights = (self.flow_weight, self.proxy_weight)
+        if not (all(0 <= weight < math.inf for weight in weights) and sum(weights) > 0):
             raise UsageError(
                 "the weights of the objectives must not be negative, nor both zero; they are "
                 f"{self.flow_weight} (flow) and {self.proxy_weight} (proxy)"
             )
+
+        if self.decoder_layers < 1:
+            raise UsageError(f"decoder_layers must be at least 1, not {self.decoder_layers}")
 
     @classmethod
     def for_space(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,7 @@ from archflow.protocols import FloatArray, Space
 from archflow.records import versions
 from archflow.training import load_checkpoint, resolve_device, save_checkpoint, train
 from archflow.training.checkpoints import (
+    has_checkpoint,
     load_weights,
     optimizer_tensors,
     restore_optimizer,
@@ -72,12 +74,14 @@ def pretrain(
         CheckpointError: The checkpoint to resume is damaged, or of another run.
         KeyboardInterrupt: On Ctrl-C, after the last whole epoch was saved.
     """
+    if save_every < 1:
+        raise UsageError(f"save_every must be at least 1, not {save_every}")
     run = _Run(space, table, config, proxy, resolve_device(device))
     if folder is not None:
-        if resume and folder.exists():
+        if resume and has_checkpoint(folder):
             run.restore(*load_checkpoint(folder), where=str(folder))
         else:
-            require_absent(folder, way_out="resume the run in it")
+            require_absent(folder, overwrite=resume, way_out="resume the run in it")
             run.save(folder)
 
     def after_epoch(epochs: int, loss: float) -> None:
@@ -127,6 +131,7 @@ class _Run:
         if not len(table):
             raise UsageError("pre-training needs at least one architecture; the table is empty")
         formed = table.in_form(config.form)
+        named = "given" if proxy is not None else "parameters"
         proxy = space.parameters(formed) if proxy is None else np.asarray(proxy, dtype=np.float64)
         if proxy.shape != (len(table),) or not np.isfinite(proxy).all():
             raise UsageError(f"the proxy needs one finite number for each of the {len(table)} architectures")
@@ -154,6 +159,8 @@ class _Run:
             "architectures": len(table),
             "distinct_graphs": len(distinct),
             "digest": formed.digest(),
+            "proxy": named,
+            "proxy_digest": hashlib.sha256(proxy.astype("<f8").tobytes()).hexdigest(),
         }
         self._started, self._seconds_before = time.perf_counter(), 0.0
         self.kept = _Kept(0, [], self._state())
@@ -189,8 +196,9 @@ class _Run:
                 raise CheckpointError(
                     f"{where}: cannot resume with {key} = {wanted}; the run was begun with {theirs[key]}"
                 )
-        if saved.provenance["data"] != self.data:
-            raise CheckpointError(f"{where}: cannot resume, the run was begun on other architectures")
+        for key, what in (("digest", "on other architectures"), ("proxy_digest", "with another proxy")):
+            if saved.provenance["data"][key] != self.data[key]:
+                raise CheckpointError(f"{where}: cannot resume, the run was begun {what}")
         self._seconds_before = saved.provenance["seconds"]
         epochs, losses = int(saved.provenance["epochs"]), list(saved.provenance["losses"])
         if epochs >= self.config.training.epochs:

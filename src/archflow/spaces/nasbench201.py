@@ -58,7 +58,7 @@ class NASBench201:
             )
         for choice in match.groups():
             if choice not in self.choices:
-                raise InvalidArchitectureError(str(unknown_name("operation", choice, self.choices)))
+                raise InvalidArchitectureError(str(unknown_name("operation", choice[:80], self.choices)))
         return Architecture((INPUT, *match.groups(), OUTPUT), _WIRING)
 
     def format(self, architecture: Architecture) -> str:

@@ -44,6 +44,11 @@ def save_checkpoint(folder: Path, tensors: Mapping[str, Tensor], content: Mappin
             old.unlink()
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Whether a folder holds a checkpoint, good or damaged."""
+    return (folder / _JSON).is_file()
+
+
 def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what `save_checkpoint` wrote.
 
@@ -54,7 +59,7 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         CheckpointError: There is no checkpoint, or it was cut off, damaged or edited.
     """
     file = folder / _JSON
-    if not file.is_file():
+    if not has_checkpoint(folder):
         raise CheckpointError(f"{folder}: no checkpoint here ({_JSON} is missing)")
     try:
         body = json.loads(file.read_text(encoding="utf-8"))
@@ -68,11 +73,11 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise CheckpointError(f"{file}: has format {body['format']}, but this archflow reads {_FORMAT}")
     weights = folder / Path(name).name
     try:
-        if sha256_of(weights) != expected:
-            raise CheckpointError(f"{weights}: is cut off or damaged (its SHA-256 is not the recorded one)")
-        return load_file(weights), content
-    except (OSError, SafetensorError) as error:
+        if sha256_of(weights) == expected:
+            return load_file(weights), content
+    except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"{weights}: cannot be read ({error})") from error
+    raise CheckpointError(f"{weights}: is cut off or damaged (its SHA-256 is not the recorded one)")
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -33,10 +34,17 @@ class TrainingConfig:
     gradient_norm: float | None = None
 
     def __post_init__(self) -> None:
-        if self.epochs < 0 or self.batch_size < 1 or self.learning_rate <= 0 or self.weight_decay < 0:
+        good = (
+            self.epochs >= 0
+            and self.batch_size >= 1
+            and 0 < self.learning_rate < math.inf
+            and 0 <= self.weight_decay < math.inf
+            and (self.gradient_norm is None or self.gradient_norm > 0)
+        )
+        if not good:
             raise UsageError(
-                "training needs epochs >= 0, batch_size >= 1, learning_rate > 0 and weight_decay >= 0, "
-                f"not {self}"
+                "training needs epochs >= 0, batch_size >= 1, learning_rate > 0, weight_decay >= 0 and "
+                f"gradient_norm > 0 or None, not {self}"
             )
 
 
@@ -118,7 +126,8 @@ def train(
 @contextlib.contextmanager
 def seeded(*seeds: int) -> Iterator[None]:
     """Seed torch's generators for the block, and give the caller's states back after it."""
-    state = int(np.random.SeedSequence(seeds).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    # Their number goes first, because a seed sequence takes no notice of zeros at its end.
+    state = int(np.random.SeedSequence([len(seeds), *seeds]).generate_state(1, np.uint64)[0] >> np.uint64(1))
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(state)
         yield
@@ -134,7 +143,7 @@ def resolve_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
+        float(torch.zeros(1, device=device))
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"device {name!r} cannot be used here ({reason}); try --device auto") from error

@@ -1,0 +1,116 @@
+"""How fast whole tables go through the flow surrogate, against one graph after the other in plain loops.
+
+python benchmarks/surrogate.py
+python benchmarks/surrogate.py --nasbench101
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from archflow.flow import PUBLISHED, FlowSurrogate
+from archflow.spaces.nasbench101 import NASBench101
+from archflow.spaces.nasbench201 import NASBench201
+from harness import (
+    Timing,
+    measure_in_turn,
+    parser,
+    peak_memory,
+    pin_threads,
+    print_hardware,
+    print_timings,
+    write_json,
+)
+
+TWIN_COUNT = 1_000
+TWIN = Path(__file__).parents[1] / "tests" / "reference" / "surrogate.py"
+
+
+def plain_loop_twin() -> Callable[..., Any]:
+    """Load the slow twin that the tests compare with."""
+    spec = importlib.util.spec_from_file_location("plain_loop_twin", TWIN)
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(TWIN)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.surrogate  # type: ignore[no-any-return]
+
+
+def nasbench201(repeats: int) -> list[Timing]:
+    """Time all cells with the library and a sample of them with the twin."""
+    table = NASBench201().all()
+    flow = FlowSurrogate.draw(table.operations, PUBLISHED["nasbench201"])
+    twin = plain_loop_twin()
+    rows = np.random.default_rng(0).choice(len(table), size=TWIN_COUNT, replace=False)
+    sample = list(table[rows])
+    names = list(table.operations.names)
+    maps = (flow.start, flow.operation_map, flow.state_map, flow.alpha)
+
+    def loop() -> list[Any]:
+        return [twin(architecture, names, *maps) for architecture in sample]
+
+    difference = np.abs(flow(table[rows]) - np.array(loop())).max()
+    print(f"largest difference between the two on {TWIN_COUNT} cells: {difference:.1e}")
+    return measure_in_turn(
+        [
+            ("FlowSurrogate, float32", len(table), lambda: flow(table)),
+            (f"plain loops, float64, {TWIN_COUNT} cells", TWIN_COUNT, loop),
+        ],
+        repeats=repeats,
+    )
+
+
+def nasbench101() -> dict[str, float]:
+    """Run all cells once and return the seconds and the growth of peak memory, in bytes."""
+    start_memory, start = peak_memory(), time.perf_counter()
+    table = NASBench101().all()
+    made_memory, made = peak_memory(), time.perf_counter()
+    flow = FlowSurrogate.draw(table.operations, PUBLISHED["nasbench101"])
+    flow(table)
+    end_memory, end = peak_memory(), time.perf_counter()
+    return {
+        "architectures": len(table),
+        "enumeration_seconds": made - start,
+        "enumeration_peak_bytes": made_memory - start_memory,
+        "surrogate_seconds": end - made,
+        "total_peak_bytes": end_memory - start_memory,
+    }
+
+
+def main() -> None:
+    """Parse the options, run and print."""
+    options = parser(__doc__)
+    options.add_argument(
+        "--nasbench101", action="store_true", help="run all 423,624 NAS-Bench-101 cells instead, once"
+    )
+    arguments = options.parse_args()
+    pin_threads()
+    print_hardware()
+    if arguments.nasbench101:
+        figures = nasbench101()
+        print(f"\nFlow surrogate of all {figures['architectures']:,.0f} NAS-Bench-101 cells, float32")
+        print(
+            f"enumeration: {figures['enumeration_seconds']:.2f} s, "
+            f"peak memory grows by {figures['enumeration_peak_bytes'] / 1e6:,.0f} MB"
+        )
+        print(
+            f"surrogate:   {figures['surrogate_seconds']:.2f} s, "
+            f"{figures['architectures'] / figures['surrogate_seconds']:,.0f} archs/s"
+        )
+        print(f"both:        peak memory grows by {figures['total_peak_bytes'] / 1e6:,.0f} MB")
+        write_json(arguments.json, {}, nasbench101=figures)
+        return
+    timings = nasbench201(arguments.repeats)
+    title = "Flow surrogate of the 15,625 NAS-Bench-201 cells"
+    print_timings(title, timings)
+    write_json(arguments.json, {title: timings})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,92 @@
+"""The one-hot forest: the encoding written out, and a forest that learns."""
+
+import numpy as np
+import pytest
+
+from archflow.errors import UsageError
+from archflow.graphs import Architecture, ArchitectureTable
+from archflow.metrics import kendall_tau
+from archflow.predictors.labels import Labels
+from archflow.predictors.onehot_forest import OneHotForest, onehot
+from archflow.testing import TOY_OPERATIONS, toy_table
+
+# input, conv, pool, skip, none, output are the operations 0 to 5.
+TWO = ArchitectureTable.of(
+    [
+        Architecture(("input", "conv", "output"), ((0, 1), (1, 2), (0, 2), (0, 2))),
+        Architecture(("input", "output"), ((0, 1),)),
+    ],
+    TOY_OPERATIONS,
+)
+
+
+def test_two_graphs_written_out():
+    encoded = onehot(TWO, 3)
+    assert encoded.dtype == np.float32
+    assert encoded.shape == (2, 3 * (6 + 3))
+    slots = encoded.reshape(2, 3, 6 + 3)
+    operations, adjacency = slots[:, :, :6], slots[:, :, 6:]
+    assert operations.argmax(axis=2).tolist() == [[0, 1, 5], [0, 5, 0]]
+    assert operations.sum(axis=2).tolist() == [[1, 1, 1], [1, 1, 0]]  # no node, no operation
+    assert adjacency.tolist() == [
+        [[0, 1, 2], [0, 0, 1], [0, 0, 0]],
+        [[0, 1, 0], [0, 0, 0], [0, 0, 0]],
+    ]
+
+
+def test_more_slots_pad_with_zeros():
+    wide, narrow = onehot(TWO, 5), onehot(TWO, 3)
+    assert wide.shape == (2, 5 * 11)
+    assert wide.sum() == narrow.sum()
+    assert wide.reshape(2, 5, 11)[:, :3, :9].tolist() == narrow.reshape(2, 3, 9).tolist()
+
+
+def test_the_encoding_is_invertible():
+    """Different graphs as written have different vectors, with lonely nodes and repeated edges among them."""
+    table = toy_table(40)
+    encoded = onehot(table, 8)
+    different = {(a.operations, a.edges) for a in table}
+    assert len(np.unique(encoded, axis=0)) == len(different)
+
+
+def test_a_larger_graph_than_the_slots_is_refused():
+    with pytest.raises(UsageError, match=r"has 3 nodes, but the largest labelled one has 2; .*cannot"):
+        onehot(TWO, 2)
+
+
+def test_no_graph_is_no_vector():
+    assert onehot(TWO[:0], 3).shape[0] == 0
+
+
+@pytest.fixture(scope="module")
+def learnt(space):
+    table = space.sample(200, np.random.default_rng(3))
+    names = np.array([architecture.operations for architecture in table])
+    target = (names == "nor_conv_3x3").sum(axis=1) - 2.0 * (names == "none").sum(axis=1)
+    return table, target, OneHotForest(Labels(table[:100], target[:100]), seed=0)
+
+
+def test_it_learns_what_operations_are_worth(learnt):
+    table, target, forest = learnt
+    assert kendall_tau(forest.mean(table[100:]), target[100:]) > 0.5
+    assert kendall_tau(forest.mean(table[:100]), target[:100]) > 0.8
+
+
+def test_predictions_stay_among_the_labels(learnt):
+    table, target, forest = learnt
+    mean = forest.mean(table)
+    assert target[:100].min() <= mean.min() < mean.max() <= target[:100].max()
+
+
+def test_the_spread_is_larger_where_nothing_was_labelled(learnt):
+    table, _, forest = learnt
+    spread = forest.spread(table)
+    assert (spread >= 0).all()
+    assert spread[100:].mean() > 1.2 * spread[:100].mean()
+
+
+def test_the_seed_decides(learnt):
+    table, target, forest = learnt
+    again, other = (OneHotForest(Labels(table[:100], target[:100]), seed=seed) for seed in (0, 1))
+    assert again.mean(table).tobytes() == forest.mean(table).tobytes()
+    assert other.mean(table).tobytes() != forest.mean(table).tobytes()

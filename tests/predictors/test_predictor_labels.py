@@ -1,0 +1,49 @@
+"""Labels: checked once, at the door, and the same after a trip to disk."""
+
+import math
+
+import numpy as np
+import pytest
+
+from archflow.errors import TableError
+from archflow.predictors.labels import Labels
+from archflow.training import load_checkpoint, save_checkpoint
+
+
+def test_good_labels_are_floats(table):
+    labels = Labels(table[:4], [4, 3, 2, 1])
+    assert labels.values.dtype == np.float64
+    assert labels.values.tolist() == [4, 3, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([1.0, 2.0, 3.0], "3 labels are too few; at least 4 are needed"),
+        ([], "0 labels are too few"),
+        ([7.0] * 24, r"all 24 labels are 7\.0; a constant ranks nothing"),
+        ([*range(23), math.nan], "labels must be finite; label 24 of 24 is nan"),
+        ([math.inf, *range(23)], "label 1 of 24 is inf"),
+        (np.arange(24).reshape(2, 12), r"labels must have one axis, \(n,\); they have shape \(2, 12\)"),
+        (range(23), "24 architectures need as many labels, not 23"),
+        (range(25), "24 architectures need as many labels, not 25"),
+    ],
+)
+def test_bad_labels_are_refused(table, values, message):
+    with pytest.raises(TableError, match=message):
+        Labels(table, values)
+
+
+def test_labels_survive_a_checkpoint(table, values, tmp_path):
+    labels = Labels(table, values)
+    save_checkpoint(tmp_path, labels.tensors(), {})
+    back = Labels.restore(load_checkpoint(tmp_path)[0], table.operations)
+    assert back.values.tobytes() == values.tobytes()
+    assert list(back.table) == list(table)
+    assert back.table.digest() == table.digest()
+
+
+def test_saving_labels_copies_them(table, values):
+    labels = Labels(table, values)
+    labels.tensors()["values"].zero_()
+    assert labels.values.tobytes() == values.tobytes()

@@ -1,0 +1,117 @@
+"""The settings of a pre-training run: checked when made, and the same after a trip through JSON."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+
+from archflow.encoders import ENCODERS, EncoderConfig
+from archflow.errors import CheckpointError, UnknownNameError, UsageError
+from archflow.flow import PUBLISHED, SurrogateConfig
+from archflow.graphs import FORMS
+from archflow.pretrain import PretrainConfig
+from archflow.training import TrainingConfig
+
+DEFAULT = PretrainConfig()
+UNUSUAL = PretrainConfig(
+    encoder=EncoderConfig(name="gated_gcn", width=5, layers=1, dropout=0.25),
+    form=next(form for form in FORMS if form != DEFAULT.form),
+    flow_weight=0.1,
+    proxy_weight=2.0,
+    standardize=not DEFAULT.standardize,
+    surrogate=SurrogateConfig(width=3, std=0.7, alpha=0.9),
+    decoder_layers=3,
+    training=TrainingConfig(7, 3, learning_rate=0.1, weight_decay=0.2, gradient_norm=0.3),
+    seed=12,
+)
+
+
+def test_it_survives_json():
+    plain = json.loads(json.dumps(UNUSUAL.to_json(), allow_nan=False))
+    assert PretrainConfig.from_json(plain) == UNUSUAL
+
+
+def test_every_field_differs_from_its_default_above():
+    for field in dataclasses.fields(PretrainConfig):
+        assert getattr(UNUSUAL, field.name) != getattr(DEFAULT, field.name), field.name
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("space", PUBLISHED)
+def test_settings_for_the_papers_spaces(space, encoder):
+    config = PretrainConfig.for_space(space, encoder, form="as-written", seed=4)
+    assert (config.encoder.name, config.form, config.seed) == (encoder, "as-written", 4)
+    assert config.surrogate == PUBLISHED[space]
+    # The method, section 3
+    assert (config.flow_weight, config.proxy_weight) == (0.5, 0.5)
+    assert config.training.learning_rate == 1e-3
+    assert config.training.weight_decay == 1e-6
+
+
+def test_a_space_that_the_paper_lacks_takes_the_default_surrogate():
+    assert PretrainConfig.for_space("free", "gin").surrogate == SurrogateConfig()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_is_a_form(form):
+    assert PretrainConfig(form=form).form == form
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"form": "prune"}, r"unknown form 'prune'.*Did you mean 'pruned'"),
+        ({"encoder": "gib"}, r"unknown encoder 'gib'.*Did you mean 'gin'"),
+    ],
+)
+def test_unknown_names_are_refused(change, message):
+    with pytest.raises(UnknownNameError, match=message):
+        PretrainConfig.for_space("nasbench201", **{"encoder": "gin", **change})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"flow_weight": 0, "proxy_weight": 0},
+        {"flow_weight": -0.1},
+        {"proxy_weight": -0.1},
+        {"flow_weight": math.nan},
+        {"proxy_weight": math.inf},
+    ],
+)
+def test_weights_out_of_range_are_refused(change):
+    with pytest.raises(UsageError, match="weights of the objectives must not be negative, nor both zero"):
+        PretrainConfig(**change)
+
+
+@pytest.mark.parametrize("weights", [(0, 1), (1, 0), (3, 0.5)])
+def test_one_objective_alone_is_fine(weights):
+    config = PretrainConfig(flow_weight=weights[0], proxy_weight=weights[1])
+    assert (config.flow_weight, config.proxy_weight) == weights
+
+
+def test_a_decoder_needs_a_layer():
+    with pytest.raises(UsageError, match="decoder_layers"):
+        PretrainConfig(decoder_layers=0)
+
+
+@pytest.mark.parametrize("part", ["encoder", "surrogate", "training"])
+def test_a_missing_part_is_named(part):
+    value = UNUSUAL.to_json()
+    del value[part]
+    with pytest.raises(CheckpointError, match=f"not the settings of a pre-training run: '{part}'"):
+        PretrainConfig.from_json(value)
+
+
+@pytest.mark.parametrize("part", [None, "encoder", "surrogate", "training"])
+def test_an_unknown_key_is_named(part):
+    value = UNUSUAL.to_json()
+    (value if part is None else value[part])["colour"] = "red"
+    with pytest.raises(CheckpointError, match=r"not the settings of a pre-training run: .*'colour'"):
+        PretrainConfig.from_json(value)
+
+
+def test_a_part_of_the_wrong_kind():
+    with pytest.raises(CheckpointError, match="not the settings of a pre-training run"):
+        PretrainConfig.from_json({**UNUSUAL.to_json(), "encoder": 3})
