@@ -8,7 +8,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
 .PHONY: demo test test-slow lint format bench encoders clean
 
 demo: $(VENV)/.installed
-	$(BIN)/archflow demo
+	$(ONE_THREAD) $(BIN)/archflow demo
 
 test: $(VENV)/.installed-dev
 	$(ONE_THREAD) $(BIN)/pytest -n auto

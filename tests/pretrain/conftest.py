@@ -1,3 +1,5 @@
+import contextlib
+
 import numpy as np
 import pytest
 import torch
@@ -8,13 +10,21 @@ from archflow.spaces.nasbench201 import NASBench201
 from archflow.training import TrainingConfig
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
+@contextlib.contextmanager
+def single_threaded():
     """Bitwise equality is promised on one thread."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    with single_threaded():
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -43,4 +53,5 @@ def config():
 
 @pytest.fixture(scope="session")
 def trained(space, table, config):
-    return pretrain(space, table, config, device="cpu")
+    with single_threaded():  # set up before the fixture above
+        return pretrain(space, table, config, device="cpu")
