@@ -122,3 +122,9 @@ def test_saving_again_replaces(trained, folder, table):
     other.save(folder)
     assert PretrainedEncoder.load(folder).provenance == {"note": "second"}
     assert len(list(folder.iterdir())) == 2
+
+
+def test_a_checkpoint_without_its_content_says_what_is_missing(tmp_path):
+    save_checkpoint(tmp_path, {"encoder.x": torch.ones(1)}, {"kind": "pretrained-encoder", "space": "free"})
+    with pytest.raises(CheckpointError, match="lacks operations, config, provenance"):
+        PretrainedEncoder.load(tmp_path)

@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -83,6 +84,9 @@ def handled(command: Callable[P, T]) -> Callable[P, T]:
         except KeyboardInterrupt as stop:
             typer.echo(f"archflow: {stop or 'stopped'}", err=True)
             raise typer.Exit(FAILED) from None
+        except BrokenPipeError:  # whoever read our output has seen enough, as with `| head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(GOOD) from None
         except OSError as error:  # disk full, no permission and the like
             if _debug:
                 raise
@@ -194,7 +198,7 @@ def write_record(path: Path | None, record: dict[str, Any]) -> None:
 
 def print_rows(headers: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
     """Print a table for people on stdout; plain tab-separated text where stdout is no terminal."""
-    if not sys.stdout.isatty():
+    if sys.stdout is None or not sys.stdout.isatty():
         typer.echo("\t".join(headers))
         for row in rows:
             typer.echo("\t".join(str(cell) for cell in row))

@@ -28,7 +28,7 @@ from archflow.progress import Report, silent
 from archflow.protocols import FittedPredictor, FloatArray, Space
 from archflow.records import versions
 from archflow.training import TrainingConfig, load_checkpoint, resolve_device, save_checkpoint
-from archflow.training.checkpoints import with_prefix, without_prefix
+from archflow.training.checkpoints import require_content, with_prefix, without_prefix
 
 KIND = "predictor"
 Architectures = ArchitectureTable | Sequence[Architecture]
@@ -251,8 +251,7 @@ class Predictor:
         """
         where = str(folder)
         tensors, content = load_checkpoint(Path(folder))
-        if content.get("kind") != KIND:
-            raise CheckpointError(f"{where}: holds a {content.get('kind')}, not a {KIND}")
+        require_content(content, KIND, ("space", "operations", "config"), where)
         require_vocabulary(Operations.from_json(content["operations"]), space.operations, where)
         config = PredictorConfig.from_json(content["config"])
         predictor = cls(

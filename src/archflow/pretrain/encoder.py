@@ -16,7 +16,7 @@ from archflow.errors import CheckpointError
 from archflow.graphs import ArchitectureTable, Operations
 from archflow.pretrain.config import PretrainConfig
 from archflow.training import load_checkpoint, save_checkpoint
-from archflow.training.checkpoints import load_weights, with_prefix, without_prefix
+from archflow.training.checkpoints import load_weights, require_content, with_prefix, without_prefix
 
 KIND = "pretrained-encoder"
 
@@ -88,8 +88,7 @@ class PretrainedEncoder:
         operations: Operations | None = None,
     ) -> PretrainedEncoder:
         """Build the encoder from a checkpoint's parts; `load` says what is raised."""
-        if content.get("kind") != KIND:
-            raise CheckpointError(f"{where}: holds a {content.get('kind')}, not a {KIND}")
+        require_content(content, KIND, ("space", "operations", "config", "provenance"), where)
         own = Operations.from_json(content["operations"])
         if operations is not None:
             require_vocabulary(own, operations, where)

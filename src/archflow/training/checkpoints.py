@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +39,9 @@ def save_checkpoint(folder: Path, tensors: Mapping[str, Tensor], content: Mappin
         temporary.write_bytes(payload)
     body = {"format": _FORMAT, "weights": weights.name, "weights_sha256": digest, "content": dict(content)}
     write_json(folder / _JSON, {**body, "digest": _digest(body)})
-    for old in folder.glob("weights-*.safetensors"):
+    for old in (*folder.glob("weights-*.safetensors"), *folder.glob(".weights-*.partial")):
         if old != weights:
-            old.unlink()
+            old.unlink(missing_ok=True)
 
 
 def has_checkpoint(folder: Path) -> bool:
@@ -78,6 +78,20 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except (OSError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"{weights}: cannot be read ({error})") from error
     raise CheckpointError(f"{weights}: is cut off or damaged (its SHA-256 is not the recorded one)")
+
+
+def require_content(content: Any, kind: str, keys: Collection[str], where: str) -> None:
+    """Refuse a checkpoint of another kind, or one that lacks some of its content.
+
+    Raises:
+        CheckpointError: It is; names the kind or the missing keys.
+    """
+    found = content.get("kind") if isinstance(content, Mapping) else None
+    if found != kind:
+        raise CheckpointError(f"{where}: holds a {found}, not a {kind}")
+    missing = [key for key in keys if key not in content]
+    if missing:
+        raise CheckpointError(f"{where}: lacks {', '.join(missing)}; it was not written by archflow")
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
