@@ -30,6 +30,7 @@ bench: $(VENV)/.installed-dev
 	$(ONE_THREAD) $(BIN)/python benchmarks/surrogate.py
 	$(ONE_THREAD) $(BIN)/python benchmarks/encoders.py
 	$(ONE_THREAD) $(BIN)/python benchmarks/digits_noise.py
+	$(ONE_THREAD) $(BIN)/python benchmarks/defaults.py
 
 # The pre-trained encoders that the package ships; takes a quarter of an hour.
 encoders: $(VENV)/.installed

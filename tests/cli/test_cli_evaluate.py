@@ -131,3 +131,10 @@ def test_a_record_that_cannot_be_written(run, larger, tmp_path):
     outcome = run(RANDOM, "--table", larger, "--json", tmp_path / "file" / "r.json", code=1)
     assert outcome.err.startswith("archflow: ")
     assert outcome.err.count("\n") == 1
+
+
+def test_seed_moves_the_draws(evaluate, larger):
+    record, _ = evaluate(larger, "random", "--seed", "7", seeds=2)
+    assert [run["seed"] for run in record["runs"]] == [7, 8]
+    later, _ = evaluate(larger, "random", "--seed", "8", seeds=1)
+    assert later["runs"][0]["kendall_tau"] == record["runs"][1]["kendall_tau"]

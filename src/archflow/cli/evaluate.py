@@ -45,6 +45,7 @@ def run(
     labels: Annotated[int, typer.Option("--labels", min=1, help="Rows that are labelled in each run.")],
     method: MethodName = "auto",
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs, each with another draw of labels.")] = 5,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the first run; the others follow.")] = 0,
     form: FormName = "collapsed",
     minimize: Minimize = False,
     encoder: EncoderFolder = None,
@@ -86,7 +87,7 @@ def run(
             unlabelled=measured.architectures,
         )
 
-    predictor_of(0)  # wrong options are reported before anything is computed
+    predictor_of(seed)  # wrong options are reported before anything is computed
     runs: list[Run] = []
     with progress_bar(f"{method}, run 1 of {seeds}") as report:
 
@@ -98,7 +99,7 @@ def run(
             measured,
             predictor_of,
             labels=labels,
-            seeds=range(seeds),
+            seeds=range(seed, seed + seeds),
             report=report_run,
             on_run=runs.append,
         )
