@@ -2,7 +2,7 @@
 
     python benchmarks/defaults.py
 
-Encoders are pre-trained for 60 epochs here, so that it takes minutes; labels are drawn with seeds from 100 on.
+Encoders are pre-trained for 60 epochs here, so that it takes minutes; labels are drawn with seeds from 100.
 """
 
 from __future__ import annotations
