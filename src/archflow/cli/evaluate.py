@@ -87,7 +87,8 @@ def run(
             unlabelled=measured.architectures,
         )
 
-    predictor_of(seed)  # wrong options are reported before anything is computed
+    for end in (seed, seed + seeds - 1):  # wrong options are reported before anything is computed
+        predictor_of(end)
     runs: list[Run] = []
     with progress_bar(f"{method}, run 1 of {seeds}") as report:
 

@@ -48,7 +48,7 @@ class FineTuneConfig:
 
     @classmethod
     def default(cls, *, pretrained: bool) -> FineTuneConfig:
-        """Return the defaults; a pre-trained encoder takes smaller steps, so as to keep what it knows."""
+        """Return the defaults; a pre-trained encoder takes smaller steps (docs/LOG.md doubts the gain)."""
         config = cls()
         if not pretrained:
             return config
