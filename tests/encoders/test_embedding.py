@@ -38,7 +38,7 @@ def test_the_configuration_decides_the_sizes(name):
     encoder = EncoderConfig(name=name, width=6, layers=2, dropout=0.4).build(9)
     assert isinstance(encoder, ENCODERS[name])
     assert encoder.width == 6
-    assert encoder.embedding.num_embeddings == 9
+    assert len(encoder.embedding.weight) == 9
     assert len(encoder.layers) == 2
     assert encoder.dropout.p == 0.4
 

@@ -35,7 +35,7 @@ def encoder():
 
 
 def test_conforms():
-    check_encoder(lambda n_operations: GIN(n_operations, width=16))
+    check_encoder(lambda *sizes: GIN(*sizes, width=16))
 
 
 @pytest.mark.parametrize("config", [{"layers": 1}, {"width": 1, "layers": 2}, {"dropout": 0.9}])

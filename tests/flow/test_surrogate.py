@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from archflow.errors import UsageError
 from archflow.flow import PUBLISHED, FlowSurrogate, SurrogateConfig
 from archflow.flow import surrogate as module
-from archflow.graphs import Architecture, ArchitectureTable, Operations
+from archflow.graphs import Architecture, ArchitectureTable, AttributeScale, Operations
 from archflow.spaces.nasbench201 import NASBench201
-from archflow.testing import TOY_OPERATIONS, renumbered, toy_table
+from archflow.testing import SIZED_TOY_OPERATIONS, TOY_OPERATIONS, renumbered, toy_table
 from archflow.testing.strategies import tables
 from reference.surrogate import surrogate as slow
 
@@ -28,7 +28,12 @@ TOY = FlowSurrogate.draw(TOY_OPERATIONS, SurrogateConfig(width=5, std=0.7, alpha
 def slow_rows(flow, table):
     """Simulate one architecture after the other with the plain-loop twin, (A, k)."""
     settings_ = (flow.start, flow.operation_map, flow.state_map, flow.alpha)
-    rows = [slow(architecture, list(flow.operations.names), *settings_) for architecture in table]
+    sizes = [
+        flow.scale(architecture.attribute_rows(flow.operations)) if flow.operations.attributes else None
+        for architecture in table
+    ]
+    names = list(flow.operations.names)
+    rows = [slow(graph, names, *settings_, own) for graph, own in zip(table, sizes, strict=True)]
     return np.array(rows).reshape(len(table), flow.width)
 
 
@@ -84,6 +89,28 @@ def test_any_graphs_equal_the_plain_loop_twin(table, shared_from, alpha):
         patch.setattr(module, "_SHARED_FROM", shared_from)
         actual = flow(table, dtype=np.float64)
     np.testing.assert_allclose(actual, slow_rows(flow, table), rtol=1e-12, atol=1e-14)
+
+
+@settings(deadline=None, max_examples=100)
+@given(tables(SIZED_TOY_OPERATIONS, min_size=1), st.sampled_from([1, 10**9]))
+def test_graphs_with_attributes_equal_the_plain_loop_twin(table, shared_from):
+    scale = AttributeScale.of(toy_table(operations=SIZED_TOY_OPERATIONS).columns)
+    flow = FlowSurrogate.draw(table.operations, SurrogateConfig(width=3, std=0.9), seed=4, scale=scale)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_SHARED_FROM", shared_from)
+        actual = flow(table, dtype=np.float64)
+    np.testing.assert_allclose(actual, slow_rows(flow, table), rtol=1e-10, atol=1e-10)
+
+
+def test_attributes_change_the_surrogate():
+    chains = [
+        Architecture(("input", "conv", "output"), ((0, 1), (1, 2)), {"channels": (0, size, 0)})
+        for size in (0, 8, 16, 512)
+    ]
+    flow = FlowSurrogate.draw(SIZED_TOY_OPERATIONS, SurrogateConfig(width=5, std=0.7))
+    assert len(np.unique(flow(ArchitectureTable.of(chains, SIZED_TOY_OPERATIONS)), axis=0)) == 4
+    with pytest.raises(UsageError, match="another vocabulary"):
+        flow(toy_table(3))
 
 
 def test_large_graphs_equal_the_plain_loop_twin():

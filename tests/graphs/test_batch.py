@@ -36,7 +36,9 @@ def test_three_graphs_written_out():
     assert batch.sources.tolist() == [0, 0, 1, 5, 6, 7, 7]
     assert batch.targets.tolist() == [1, 2, 2, 7, 7, 8, 8]
     assert batch.edge_offsets.tolist() == [0, 3, 3, 7]
-    assert all(values.dtype == torch.int64 for values in fields_of(batch).values())
+    whole = {name: values for name, values in fields_of(batch).items() if name != "attributes"}
+    assert all(values.dtype == torch.int64 for values in whole.values())
+    assert (batch.attributes.shape, batch.attributes.dtype) == ((9, 0), torch.float32)
 
 
 def test_the_mean_over_nodes_written_out():

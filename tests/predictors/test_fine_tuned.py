@@ -14,6 +14,7 @@ from archflow.metrics import kendall_tau
 from archflow.predictors import FineTuneConfig, fine_tuned
 from archflow.predictors.fine_tuned import FineTuned
 from archflow.predictors.labels import Labels
+from archflow.spaces import get
 from archflow.training import TrainingConfig
 
 CPU = torch.device("cpu")
@@ -21,7 +22,7 @@ SMALL = EncoderConfig(width=8, layers=2)
 
 
 def fresh(config=SMALL, *, seed=0, form="pruned"):
-    return FineTuned(config, form, 7, seed, CPU)
+    return FineTuned(config, form, get("nasbench201").operations, seed, CPU)
 
 
 @pytest.fixture(scope="module")

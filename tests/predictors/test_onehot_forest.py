@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from archflow.errors import UsageError
 from archflow.graphs import Architecture, ArchitectureTable
 from archflow.metrics import kendall_tau
 from archflow.predictors.labels import Labels
-from archflow.predictors.onehot_forest import OneHotForest, onehot
-from archflow.testing import TOY_OPERATIONS, toy_table
+from archflow.predictors.onehot_forest import OneHotForest
+from archflow.predictors.onehot_forest import onehot as sparse_onehot
+from archflow.testing import SIZED_TOY_OPERATIONS, TOY_OPERATIONS, toy_table
 
 # input, conv, pool, skip, none, output are the operations 0 to 5.
 TWO = ArchitectureTable.of(
@@ -18,6 +18,10 @@ TWO = ArchitectureTable.of(
     ],
     TOY_OPERATIONS,
 )
+
+
+def onehot(table, slots):
+    return sparse_onehot(table, slots).toarray()
 
 
 def test_two_graphs_written_out():
@@ -41,17 +45,40 @@ def test_more_slots_pad_with_zeros():
     assert wide.reshape(2, 5, 11)[:, :3, :9].tolist() == narrow.reshape(2, 3, 9).tolist()
 
 
-def test_the_encoding_is_invertible():
+@pytest.mark.parametrize("operations", [TOY_OPERATIONS, SIZED_TOY_OPERATIONS])
+def test_the_encoding_is_invertible(operations):
     """Different graphs as written have different vectors, with lonely nodes and repeated edges among them."""
-    table = toy_table(40)
+    table = toy_table(40, operations=operations)
     encoded = onehot(table, 8)
-    different = {(a.operations, a.edges) for a in table}
-    assert len(np.unique(encoded, axis=0)) == len(different)
+    assert encoded.shape == (40, 8 * (6 + len(operations.attributes) + 8))
+    assert len(np.unique(encoded, axis=0)) == len(set(table))
 
 
-def test_a_larger_graph_than_the_slots_is_refused():
-    with pytest.raises(UsageError, match=r"has 3 nodes, but the largest labelled one has 2; .*cannot"):
-        onehot(TWO, 2)
+def test_attributes_follow_the_operation():
+    sized = Architecture(
+        ("input", "conv", "output"), ((0, 1), (1, 2)), {"kernel": (0, 3, 0), "channels": (8, 16, 0)}
+    )
+    encoded = onehot(ArchitectureTable.of([sized], SIZED_TOY_OPERATIONS), 3).reshape(3, 6 + 2 + 3)
+    assert encoded[:, 6:8].tolist() == [[8, 0], [16, 3], [0, 0]]
+
+
+def test_what_has_no_room_is_left_out():
+    assert onehot(TWO, 2).reshape(2, 2, 6 + 2).tolist() == [
+        [[1, 0, 0, 0, 0, 0, 0, 1], [0, 1, 0, 0, 0, 0, 0, 0]],
+        [[1, 0, 0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 0, 1, 0, 0]],
+    ]
+
+
+def test_larger_architectures_than_the_labelled_are_ranked():
+    small = [Architecture(("input", name, "output"), ((0, 1), (1, 2))) for name in ("conv", "pool")]
+    forest = OneHotForest(
+        Labels(ArchitectureTable.of(small * 4, TOY_OPERATIONS), np.array([1.0, 0.0] * 4)), 0
+    )
+    large = [
+        Architecture(("input", name, "pool", "output"), ((0, 1), (1, 2), (2, 3))) for name in ("conv", "pool")
+    ]
+    better, worse = forest.mean(ArchitectureTable.of(large, TOY_OPERATIONS))
+    assert better > worse
 
 
 def test_no_graph_is_no_vector():

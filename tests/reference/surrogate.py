@@ -5,8 +5,11 @@ import numpy as np
 from archflow.graphs import Architecture
 
 
-def surrogate(architecture: Architecture, names, r, P, W, alpha):
-    """Return s(G), (k,), of one architecture; `names` gives the row of P for each operation."""
+def surrogate(architecture: Architecture, names, r, P, W, alpha, sizes=None):
+    """Return s(G), (k,), of one architecture; `names` gives the row of P for each operation.
+
+    Where nodes have attributes, `sizes` are their F scaled numbers, (n, F), and P has a row for each of the F.
+    """
     n, k = architecture.n_nodes, len(r)
     before = [[] for _ in range(n)]
     after = [[] for _ in range(n)]
@@ -19,7 +22,8 @@ def surrogate(architecture: Architecture, names, r, P, W, alpha):
         m = sum((h[u] for u in neighbours), np.zeros(k))
         one_hot = np.zeros(len(names))
         one_hot[names.index(architecture.operations[v])] = 1
-        fresh = np.maximum(np.concatenate([one_hot @ P, m]) @ W, 0)
+        x = one_hot if sizes is None else np.concatenate([one_hot, sizes[v]])
+        fresh = np.maximum(np.concatenate([x @ P, m]) @ W, 0)
         return alpha * m + (1 - alpha) * fresh
 
     for v in range(n):  # node order is a topological order

@@ -86,7 +86,7 @@ def test_other_texts_are_refused(text, message):
     ],
 )
 def test_other_graphs_are_not_written(architecture):
-    with pytest.raises(InvalidArchitectureError, match="not an as-written NAS-Bench-201 cell"):
+    with pytest.raises(InvalidArchitectureError, match="not a NAS-Bench-201 cell as written"):
         SPACE.format(architecture)
 
 
@@ -104,7 +104,7 @@ def test_samples_cover_the_space_evenly():
     counts = np.bincount(cells.columns.operation_ids, minlength=7)[1:6]
     assert counts.sum() == 30_000
     assert np.abs(counts - 6_000).max() < 300  # six standard deviations
-    with pytest.raises(UsageError, match="cannot draw 15626 distinct cells: nasbench201 has 15625"):
+    with pytest.raises(UsageError, match="cannot draw 15626 distinct architectures: the space has 15625"):
         SPACE.sample(15_626, np.random.default_rng(0))
 
 

@@ -6,20 +6,21 @@ import pytest
 import torch
 from torch import nn
 
+from archflow.encoders import NodeEmbedding
 from archflow.testing import check_encoder
 
 
 class Plain(nn.Module):
     """The smallest encoder that does everything right: two rounds of sums over the edges."""
 
-    def __init__(self, n_operations, width=6):
+    def __init__(self, n_operations, n_attributes, width=6):
         super().__init__()
         self.width = width
-        self.embedding = nn.Embedding(n_operations, width)
+        self.embedding = NodeEmbedding(n_operations, n_attributes, width)
         self.linear = nn.Linear(width, width)
 
     def nodes(self, batch):
-        states = self.embedding(batch.operation_ids)
+        states = self.embedding(batch)
         for _ in range(2):
             arriving = torch.zeros_like(states).index_add(0, batch.targets, states[batch.sources])
             states = torch.tanh(self.linear(states + arriving))
@@ -38,18 +39,18 @@ def test_the_global_generator_is_left_alone():
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    check_encoder(lambda n: _without_randomness(Plain, n))
+    check_encoder(lambda *sizes: _without_randomness(Plain, *sizes))
     assert torch.equal(torch.rand(2), expected)
 
 
-def _without_randomness(kind, n_operations):
+def _without_randomness(kind, *sizes):
     with torch.random.fork_rng(devices=[]):
-        return kind(n_operations)
+        return kind(*sizes)
 
 
 class Anonymous(Plain):
-    def __init__(self, n_operations):
-        super().__init__(n_operations)
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
         del self.width
 
 
@@ -100,8 +101,8 @@ class Noisy(Plain):
 
 
 class Secretive(Plain):
-    def __init__(self, n_operations):
-        super().__init__(n_operations)
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
         self.secret = torch.rand(self.width)  # no buffer, so no part of the state dict
 
     def forward(self, batch):
@@ -132,18 +133,26 @@ class Numbered(Plain):
 
 class Blind(Plain):
     def nodes(self, batch):
-        return torch.tanh(self.linear(self.embedding(batch.operation_ids)))
+        return torch.tanh(self.linear(self.embedding(batch)))
 
 
 class Dull(Plain):
     def nodes(self, batch):
         plain = dataclasses.replace(batch, operation_ids=torch.zeros_like(batch.operation_ids))
-        return super().nodes(plain) + 0 * self.embedding(batch.operation_ids)
+        return super().nodes(plain) + 0 * self.embedding(batch)
+
+
+class Sizeless(Plain):
+    """Hears of attributes only in theory."""
+
+    def nodes(self, batch):
+        plain = dataclasses.replace(batch, attributes=torch.zeros_like(batch.attributes))
+        return super().nodes(plain) + 0 * self.embedding(batch)
 
 
 class Wasteful(Plain):
-    def __init__(self, n_operations):
-        super().__init__(n_operations)
+    def __init__(self, *sizes):
+        super().__init__(*sizes)
         self.unused = nn.Linear(2, 2)
 
 
@@ -180,6 +189,7 @@ class Normalising(Plain):
         (Numbered, r"graph \d+ renumbered differ by"),
         (Blind, "graph embeddings must depend on the wiring"),
         (Dull, "graph embeddings must depend on the operations"),
+        (Sizeless, "graph embeddings must depend on the attribute channels"),
         (Wasteful, r"no gradient reaches unused\.weight"),
         (Detached, "the gradient along a random direction is .*, the difference quotients are"),
         (Normalising, "a graph without edges must give finite embeddings in training"),

@@ -9,6 +9,7 @@ from torch import nn
 
 from archflow.encoders.gated_gcn import GatedGCN
 from archflow.encoders.gin import GIN
+from archflow.encoders.message_passing import NodeEmbedding, fit_scale
 from archflow.errors import UsageError, unknown_name
 
 ENCODERS: dict[str, type[GIN] | type[GatedGCN]] = {"gin": GIN, "gated_gcn": GatedGCN}
@@ -40,10 +41,10 @@ class EncoderConfig:
                 f"an encoder needs whole width >= 1 and layers >= 1, and dropout in [0, 1), not {self}"
             )
 
-    def build(self, n_operations: int) -> nn.Module:
-        """Build the encoder for a vocabulary of that many operations, with fresh random weights."""
+    def build(self, n_operations: int, n_attributes: int = 0) -> nn.Module:
+        """Build the encoder for so many operations and node attributes, with fresh random weights."""
         sizes: dict[str, Any] = {"width": self.width, "layers": self.layers, "dropout": self.dropout}
-        return ENCODERS[self.name](n_operations, **sizes)
+        return ENCODERS[self.name](n_operations, n_attributes, **sizes)
 
 
-__all__ = ["ENCODERS", "GIN", "EncoderConfig", "GatedGCN"]
+__all__ = ["ENCODERS", "GIN", "EncoderConfig", "GatedGCN", "NodeEmbedding", "fit_scale"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from archflow.encoders.message_passing import sum_by_receiver, undirected_edges
+from archflow.encoders.message_passing import NodeEmbedding, sum_by_receiver, undirected_edges
 from archflow.graphs import GraphBatch
 
 # How much of the first node states each layer's input keeps, as in FGP's reference implementation.
@@ -19,22 +19,31 @@ class GatedGCN(nn.Module):
 
     Args:
         n_operations: d, the size of the vocabulary.
+        n_attributes: F, the number of node attributes.
         width: D, the width of every layer and of the embeddings.
         layers: Number of layers.
         dropout: Share of activations dropped in training.
     """
 
-    def __init__(self, n_operations: int, *, width: int = 128, layers: int = 3, dropout: float = 0.1) -> None:
+    def __init__(
+        self,
+        n_operations: int,
+        n_attributes: int = 0,
+        *,
+        width: int = 128,
+        layers: int = 3,
+        dropout: float = 0.1,
+    ) -> None:
         super().__init__()
         self.width = width
-        self.embedding = nn.Embedding(n_operations, width)
+        self.embedding = NodeEmbedding(n_operations, n_attributes, width)
         self.layers = nn.ModuleList(GatedGCNLayer(width) for _ in range(layers))
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, batch: GraphBatch) -> tuple[Tensor, Tensor]:
         """Embed a batch: node embeddings (N, D) and graph embeddings (B, D)."""
         senders, receivers = undirected_edges(batch)
-        first = states = self.embedding(batch.operation_ids)  # (N, D)
+        first = states = self.embedding(batch)  # (N, D)
         for layer in self.layers:
             updated = self.dropout(layer(states, senders, receivers).relu())
             states = _KEPT * first + (1 - _KEPT) * updated

@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from archflow.errors import UsageError
-from archflow.graphs import INPUT, ArchitectureTable, Columns, Operations, generations, rows_by_wiring
+from archflow.graphs import (
+    INPUT,
+    LOGARITHM,
+    ArchitectureTable,
+    AttributeScale,
+    Columns,
+    Operations,
+    generations,
+    rows_by_wiring,
+)
 from archflow.graphs.columns import IntArray
 
 DEFAULT_CHUNK = 65_536
@@ -66,13 +75,15 @@ class FlowSurrogate:
     backward the same on reversed edges, starting from the forward states; s(G) is the sum of h_i over the
     input nodes. A node without incoming edges in a pass keeps its state in that pass: the output in the
     backward one, as published, and likewise dead ends of graphs as written, on which the paper is silent.
+    Where nodes have attributes, x_v is the one-hot operation followed by them, on one scale.
 
     Attributes:
-        operations: The vocabulary that P has a row for, d operations.
+        operations: The vocabulary, d operations and F attributes.
         start: r, (k,) float64.
-        operation_map: P, (d, k) float64.
+        operation_map: P, (d + F, k) float64.
         state_map: W, (2 k, k) float64.
         alpha: How much of a message passes on unchanged.
+        scale: The scale of the attributes.
     """
 
     operations: Operations
@@ -80,24 +91,33 @@ class FlowSurrogate:
     operation_map: NDArray[np.float64]
     state_map: NDArray[np.float64]
     alpha: float
+    scale: AttributeScale = LOGARITHM
 
     @classmethod
-    def draw(cls, operations: Operations, config: SurrogateConfig, seed: int = 0) -> FlowSurrogate:
+    def draw(
+        cls,
+        operations: Operations,
+        config: SurrogateConfig,
+        seed: int = 0,
+        scale: AttributeScale = LOGARITHM,
+    ) -> FlowSurrogate:
         """Draw r ~ U(0, 1), P ~ N(0, std^2) and W ~ N(0, std^2) once, to be kept with the model.
 
         Args:
             operations: The vocabulary of the tables to come.
             config: Width, standard deviation and alpha.
             seed: Seed of the draw.
+            scale: The scale of the attributes; by default only their logarithm is taken.
         """
         rng = np.random.default_rng(seed)
-        width = config.width
+        width, rows = config.width, len(operations) + len(operations.attributes)
         return cls(
             operations,
             rng.uniform(size=width),
-            rng.normal(scale=config.std, size=(len(operations), width)),
+            rng.normal(scale=config.std, size=(rows, width)),
             rng.normal(scale=config.std, size=(2 * width, width)),
             config.alpha,
+            scale,
         )
 
     @property
@@ -127,7 +147,8 @@ class FlowSurrogate:
         Raises:
             UsageError: The table counts operations in another vocabulary, or chunk < 1.
         """
-        if table.operations.names != self.operations.names:
+        own, other = self.operations, table.operations
+        if (own.names, own.attributes) != (other.names, other.attributes):
             raise UsageError("this surrogate was drawn for another vocabulary than the table's")
         if chunk < 1:
             raise UsageError(f"chunk must be at least 1, not {chunk}")
@@ -142,10 +163,13 @@ class FlowSurrogate:
     def _simulate(self, columns: Columns, dtype: type[np.floating]) -> NDArray[np.floating]:
         width = self.width
         # [x P ; m] W = x (P W_top) + m W_bottom, and x picks a row: one small table instead of a product.
+        node_map = (self.operation_map @ self.state_map[:width]).astype(dtype)
         maps = _Maps(
             self.start.astype(dtype),
-            (self.operation_map @ self.state_map[:width]).astype(dtype),
+            node_map[: len(self.operations)],
+            node_map[len(self.operations) :],
             self.state_map[width:].astype(dtype),
+            self.scale,
             dtype(self.alpha),
         )
         is_input = columns.operation_ids == self.operations.id(INPUT)
@@ -173,15 +197,19 @@ class _Maps:
 
     start: NDArray[np.floating]  # (k,)
     operation_terms: NDArray[np.floating]  # (d, k)
+    attribute_map: NDArray[np.floating]  # (F, k)
     message_map: NDArray[np.floating]  # (k, k)
+    scale: AttributeScale
     alpha: np.floating
 
     def update(
-        self, operation_ids: NDArray[np.int16], messages: NDArray[np.floating]
+        self, columns: Columns, nodes: IntArray, messages: NDArray[np.floating]
     ) -> NDArray[np.floating]:
-        """Return alpha m + (1 - alpha) relu([x P ; m] W), (n, k), for messages m (n, k)."""
+        """Return alpha m + (1 - alpha) relu([x P ; m] W), (n, k), for messages m (n, k) of n nodes."""
         states: NDArray[np.floating] = messages @ self.message_map
-        states += self.operation_terms[operation_ids]
+        states += self.operation_terms[columns.operation_ids[nodes]]
+        if len(self.attribute_map):
+            states += self.scale(columns.attributes[nodes]).astype(states.dtype) @ self.attribute_map
         np.maximum(states, 0, out=states)
         states *= 1 - self.alpha
         states += self.alpha * messages
@@ -200,7 +228,7 @@ def _simulate_shared(
     for source, target in zip(columns.sources[edges].tolist(), columns.targets[edges].tolist(), strict=True):
         before[target].append(source)
         after[source].append(target)
-    ids = columns.operation_ids[columns.node_offsets[rows][:, None] + np.arange(n_nodes)]  # (rows, n_nodes)
+    starts = columns.node_offsets[rows]
     inputs = np.flatnonzero(is_input[columns.node_offsets[first] : columns.node_offsets[first + 1]]).tolist()
 
     states = [np.zeros((len(rows), len(maps.start)), dtype=maps.start.dtype)] * n_nodes
@@ -210,7 +238,7 @@ def _simulate_shared(
         for node in order:
             if senders[node]:
                 messages = sum(states[sender] for sender in senders[node])
-                states[node] = maps.update(ids[:, node], np.asarray(messages))
+                states[node] = maps.update(columns, starts + node, np.asarray(messages))
     return np.asarray(sum(states[node] for node in inputs))
 
 
@@ -223,7 +251,7 @@ def _simulate_mixed(columns: Columns, is_input: NDArray[np.bool_], maps: _Maps) 
         for step in generations(senders, receivers, len(states)):
             ones = np.ones(len(step.senders), dtype=states.dtype)
             gather = csr_array((ones, step.senders, step.starts), shape=(len(step.nodes), len(states)))
-            states[step.nodes] = maps.update(columns.operation_ids[step.nodes], np.asarray(gather @ states))
+            states[step.nodes] = maps.update(columns, step.nodes, np.asarray(gather @ states))
 
     inputs = np.flatnonzero(is_input)
     result = np.zeros((len(columns), len(maps.start)), dtype=states.dtype)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from archflow.errors import InvalidArchitectureError
+import numpy as np
+from numpy.typing import NDArray
+
+from archflow.errors import InvalidArchitectureError, unknown_name
 from archflow.graphs.columns import Columns
 from archflow.graphs.forms import collapse, prune
 from archflow.graphs.keys import isomorphism_keys
 from archflow.graphs.operations import INPUT, OUTPUT, Operations
+
+Attributes = tuple[tuple[str, tuple[float, ...]], ...]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -24,6 +29,9 @@ class Architecture:
     Attributes:
         operations: The operation of each node, (n_nodes,).
         edges: (source, target) pairs, kept sorted by target, then source.
+        attributes: Numbers that nodes carry beside their operation, such as channels: (name, one number a
+            node) pairs, kept sorted by name; a mapping is taken too. Numbers are rounded to float32; 0 says
+            that a node has none, and an attribute that no node has is left out.
 
     Raises:
         InvalidArchitectureError: A rule is broken; the message names the node or edge and the rule.
@@ -31,12 +39,14 @@ class Architecture:
 
     operations: tuple[str, ...]
     edges: tuple[tuple[int, int], ...]
+    attributes: Attributes = ()
 
     def __post_init__(self) -> None:
         operations = tuple(self.operations)
         edges = tuple(sorted(((int(u), int(v)) for u, v in self.edges), key=lambda edge: (edge[1], edge[0])))
         object.__setattr__(self, "operations", operations)
         object.__setattr__(self, "edges", edges)
+        object.__setattr__(self, "attributes", _checked(self.attributes, operations))
         _check_ends(operations)
         for source, target in edges:
             _check_edge(operations, source, target)
@@ -47,12 +57,18 @@ class Architecture:
                 )
 
     @classmethod
-    def from_graph(cls, operations: Sequence[str], edges: Iterable[tuple[int, int]]) -> Architecture:
+    def from_graph(
+        cls,
+        operations: Sequence[str],
+        edges: Iterable[tuple[int, int]],
+        attributes: Mapping[str, Sequence[float]] | Attributes = (),
+    ) -> Architecture:
         """Build an architecture from nodes in any order.
 
         Args:
             operations: The operation of each node, (n_nodes,).
             edges: (source, target) pairs over the given numbering.
+            attributes: Numbers of the nodes in the given numbering, by name.
 
         Returns:
             The architecture; nodes keep their order wherever the edges allow it.
@@ -61,6 +77,7 @@ class Architecture:
             InvalidArchitectureError: The graph has a cycle or breaks another rule.
         """
         pairs = [(int(u), int(v)) for u, v in edges]
+        numbers = _checked(attributes, operations)
         _check_ends(operations)
         successors: list[list[int]] = [[] for _ in operations]
         waiting = [0] * len(operations)
@@ -86,6 +103,7 @@ class Architecture:
         return cls(
             tuple(operations[node] for node in order),
             tuple((position[source], position[target]) for source, target in pairs),
+            tuple((name, tuple(values[node] for node in order)) for name, values in numbers),
         )
 
     @property
@@ -95,7 +113,7 @@ class Architecture:
 
     def key(self) -> str:
         """Return 16 hexadecimal digits that are equal for every renumbering of this graph."""
-        operations = Operations.of(self.operations)
+        operations = self._vocabulary()
         return f"{int(isomorphism_keys(self.to_columns(operations), operations)[0]):016x}"
 
     def pruned(self, operations: Operations | None = None) -> Architecture:
@@ -104,7 +122,7 @@ class Architecture:
         Args:
             operations: The meaning of the operations; by default meaning goes by name, as in the free space.
         """
-        vocabulary = operations or Operations.of(self.operations)
+        vocabulary = operations or self._vocabulary()
         return Architecture.from_columns(prune(self.to_columns(vocabulary), vocabulary), vocabulary)
 
     def collapsed(self, operations: Operations | None = None) -> Architecture:
@@ -113,8 +131,12 @@ class Architecture:
         Args:
             operations: The meaning of the operations; by default meaning goes by name, as in the free space.
         """
-        vocabulary = operations or Operations.of(self.operations)
+        vocabulary = operations or self._vocabulary()
         return Architecture.from_columns(collapse(self.to_columns(vocabulary), vocabulary), vocabulary)
+
+    def _vocabulary(self) -> Operations:
+        """Return the vocabulary of this graph alone, with meaning by name."""
+        return Operations.of(self.operations, attributes=[name for name, _ in self.attributes])
 
     def to_columns(self, operations: Operations) -> Columns:
         """Return this architecture as columns of one row over a vocabulary.
@@ -122,7 +144,24 @@ class Architecture:
         Raises:
             UnknownNameError: A node's operation is not in the vocabulary.
         """
-        return Columns.of([[operations.id(name) for name in self.operations]], [self.edges])
+        return Columns.of(
+            [[operations.id(name) for name in self.operations]],
+            [self.edges],
+            self.attribute_rows(operations),
+        )
+
+    def attribute_rows(self, operations: Operations) -> NDArray[np.float32]:
+        """Return the numbers of each node in the order of a vocabulary, (n_nodes, F) float32.
+
+        Raises:
+            UnknownNameError: An attribute is not in the vocabulary.
+        """
+        rows = np.zeros((self.n_nodes, len(operations.attributes)), dtype=np.float32)
+        for name, values in self.attributes:
+            if name not in operations.attributes:
+                raise unknown_name("attribute", name, operations.attributes)
+            rows[:, operations.attributes.index(name)] = values
+        return rows
 
     @classmethod
     def from_columns(cls, columns: Columns, operations: Operations, row: int = 0) -> Architecture:
@@ -130,7 +169,35 @@ class Architecture:
         nodes = slice(columns.node_offsets[row], columns.node_offsets[row + 1])
         edges = slice(columns.edge_offsets[row], columns.edge_offsets[row + 1])
         pairs = zip(columns.sources[edges].tolist(), columns.targets[edges].tolist(), strict=True)
-        return cls(tuple(operations.names[i] for i in columns.operation_ids[nodes].tolist()), tuple(pairs))
+        numbers = zip(operations.attributes, columns.attributes[nodes].T.tolist(), strict=True)
+        return cls(
+            tuple(operations.names[i] for i in columns.operation_ids[nodes].tolist()),
+            tuple(pairs),
+            tuple((name, tuple(values)) for name, values in numbers),
+        )
+
+
+def _checked(attributes: Mapping[str, Sequence[float]] | Attributes, operations: Sequence[str]) -> Attributes:
+    """Return the attributes sorted, in float32, without those that no node has."""
+    pairs = attributes.items() if isinstance(attributes, Mapping) else attributes
+    checked = {}
+    for name, values in pairs:
+        if name in checked:
+            raise InvalidArchitectureError(f"attribute {name!r} is given twice")
+        if len(values) != len(operations):
+            raise InvalidArchitectureError(
+                f"attribute {name!r} has {len(values)} numbers for {len(operations)} nodes; give one a node"
+            )
+        with np.errstate(over="ignore"):
+            rounded = np.asarray(values, dtype=np.float64).astype(np.float32)
+        bad = np.flatnonzero(~np.isfinite(rounded))
+        if len(bad):
+            raise InvalidArchitectureError(
+                f"node {bad[0]} ({operations[bad[0]]}) has {name} {values[bad[0]]}; "
+                f"attributes are finite numbers below 3.4e38"
+            )
+        checked[name] = tuple((rounded + np.float32(0)).tolist())  # + 0 turns -0 into 0
+    return tuple(sorted((name, values) for name, values in checked.items() if any(values)))
 
 
 def _check_ends(operations: Sequence[str]) -> None:

@@ -23,6 +23,7 @@ class GraphBatch:
         graph_ids: The graph of every node, (N,) int64, ascending.
         node_offsets: Where each graph's nodes start, (B + 1,) int64.
         edge_offsets: Where each graph's edges start, (B + 1,) int64.
+        attributes: Numbers of every node, (N, F) float32; F is often 0.
     """
 
     operation_ids: Tensor
@@ -31,6 +32,7 @@ class GraphBatch:
     graph_ids: Tensor
     node_offsets: Tensor
     edge_offsets: Tensor
+    attributes: Tensor
 
     @classmethod
     def of(cls, columns: Columns, device: torch.device | str = "cpu") -> Self:
@@ -43,6 +45,7 @@ class GraphBatch:
             columns.node_rows(),
             columns.node_offsets.copy(),
             columns.edge_offsets.copy(),
+            columns.attributes.copy(),
         )
         return cls(*(torch.from_numpy(array).to(device) for array in arrays))
 
@@ -55,6 +58,7 @@ class GraphBatch:
             (self.sources - shift).cpu().numpy().astype(np.int32),
             (self.targets - shift).cpu().numpy().astype(np.int32),
             self.edge_offsets.cpu().numpy(),
+            self.attributes.cpu().numpy(),
         )
 
     @property

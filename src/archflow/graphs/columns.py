@@ -1,4 +1,4 @@
-"""Many small graphs as five flat arrays: what tables are made of and array code works on."""
+"""Many small graphs as a few flat arrays: what tables are made of and array code works on."""
 
 from __future__ import annotations
 
@@ -47,6 +47,8 @@ class Columns:
         sources: Source node of every edge, (E,) int32.
         targets: Target node of every edge, (E,) int32; edges are sorted by target, then source.
         edge_offsets: Where each architecture's edges start, (A + 1,) int64.
+        attributes: Numbers of every node, (N, F) float32, finite; 0 where a node has none of that name. F is
+            the number of attributes in the vocabulary, often 0.
     """
 
     operation_ids: NDArray[np.int16]
@@ -54,28 +56,46 @@ class Columns:
     sources: NDArray[np.int32]
     targets: NDArray[np.int32]
     edge_offsets: IntArray
+    attributes: NDArray[np.float32]
 
     @classmethod
     def of(
-        cls, operation_ids: Sequence[Sequence[int]], edges: Sequence[Sequence[tuple[int, int]]]
+        cls,
+        operation_ids: Sequence[Sequence[int]],
+        edges: Sequence[Sequence[tuple[int, int]]],
+        attributes: NDArray[np.float32] | None = None,
     ) -> Columns:
-        """Join Python lists, one of operation ids and one of sorted edges an architecture, into columns."""
+        """Join Python lists, one of operation ids and one of sorted edges an architecture, into columns.
+
+        Args:
+            operation_ids: The operations of each architecture.
+            edges: The edges of each architecture, by target, then source.
+            attributes: Numbers of all nodes, (N, F) float32; by default F is 0.
+        """
         pairs = np.array(list(itertools.chain.from_iterable(edges)), dtype=np.int32).reshape(-1, 2)
+        ids = np.fromiter(itertools.chain.from_iterable(operation_ids), dtype=np.int16)
         return cls(
-            np.fromiter(itertools.chain.from_iterable(operation_ids), dtype=np.int16),
+            ids,
             offsets_of(np.array([len(row) for row in operation_ids], dtype=np.int64)),
             np.ascontiguousarray(pairs[:, 0]),
             np.ascontiguousarray(pairs[:, 1]),
             offsets_of(np.array([len(row) for row in edges], dtype=np.int64)),
+            np.zeros((len(ids), 0), dtype=np.float32) if attributes is None else attributes,
         )
 
     @classmethod
-    def repeated(cls, operation_ids: NDArray[np.int16], edges: Iterable[tuple[int, int]]) -> Columns:
+    def repeated(
+        cls,
+        operation_ids: NDArray[np.int16],
+        edges: Iterable[tuple[int, int]],
+        attributes: NDArray[np.float32] | None = None,
+    ) -> Columns:
         """Build columns of architectures that share one wiring.
 
         Args:
             operation_ids: Operation of every node, (A, n) int16.
             edges: The wiring that all share.
+            attributes: Numbers of every node, (A, n, F) float32; by default F is 0.
         """
         count, n_nodes = operation_ids.shape
         pairs = np.array(sorted(edges, key=lambda edge: (edge[1], edge[0])), dtype=np.int32).reshape(-1, 2)
@@ -85,6 +105,9 @@ class Columns:
             np.tile(pairs[:, 0], count),
             np.tile(pairs[:, 1], count),
             np.arange(count + 1, dtype=np.int64) * len(pairs),
+            np.zeros((count * n_nodes, 0), dtype=np.float32)
+            if attributes is None
+            else attributes.reshape(count * n_nodes, attributes.shape[2]),
         )
 
     @classmethod
@@ -96,6 +119,7 @@ class Columns:
             np.concatenate([part.sources for part in parts]),
             np.concatenate([part.targets for part in parts]),
             offsets_of(np.concatenate([np.diff(part.edge_offsets) for part in parts])),
+            np.concatenate([part.attributes for part in parts]),
         )
 
     def __len__(self) -> int:
@@ -113,6 +137,7 @@ class Columns:
             self.sources[edges],
             self.targets[edges],
             offsets_of(edge_counts),
+            self.attributes[nodes],
         )
 
     def check(self, operations: Operations) -> None:
@@ -124,6 +149,13 @@ class Columns:
         ids, rows = self.operation_ids, self.node_rows()
         known = (ids >= 0) & (ids < len(operations))
         _first_bad(rows, ~known, "has an operation outside the vocabulary")
+        if self.attributes.shape != (len(ids), len(operations.attributes)):
+            raise InvalidArchitectureError(
+                f"the attributes have shape {self.attributes.shape}, but {len(ids)} nodes with "
+                f"{len(operations.attributes)} attributes each are needed"
+            )
+        endless = ~np.isfinite(self.attributes).reshape(-1)
+        _first_bad(np.repeat(rows, self.attributes.shape[1]), endless, "has an attribute that is not finite")
         inputs = np.bincount(rows[ids == operations.id(INPUT)], minlength=len(self))
         outputs = np.bincount(rows[ids == operations.id(OUTPUT)], minlength=len(self))
         every = np.arange(len(self))
@@ -170,6 +202,7 @@ class Columns:
             (renumbered[sources] - shift).astype(np.int32),
             (renumbered[targets] - shift).astype(np.int32),
             offsets_of(np.bincount(edge_rows, minlength=len(self))),
+            self.attributes[keep],
         )
 
 

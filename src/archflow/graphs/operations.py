@@ -29,6 +29,8 @@ class Operations:
         identity: Operations that pass their input on unchanged.
         zero: Operations that emit zeros whatever comes in.
         parametric: Operations with trainable weights.
+        attributes: Names of the numbers that nodes may carry beside their operation (channels, kernel,
+            heads, ...), in a fixed order.
 
     Raises:
         InvalidArchitectureError: A name is repeated, "input" or "output" is missing, a meaning is given to
@@ -39,11 +41,13 @@ class Operations:
     identity: frozenset[str] = frozenset()
     zero: frozenset[str] = frozenset()
     parametric: frozenset[str] = frozenset()
+    attributes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        repeated = [name for name, count in Counter(self.names).items() if count > 1]
-        if repeated:
-            raise InvalidArchitectureError(f"operation {repeated[0]!r} is listed twice in the vocabulary")
+        for kind, names in (("operation", self.names), ("attribute", self.attributes)):
+            repeated = [name for name, count in Counter(names).items() if count > 1]
+            if repeated:
+                raise InvalidArchitectureError(f"{kind} {repeated[0]!r} is listed twice in the vocabulary")
         if len(self.names) > _MOST:
             raise InvalidArchitectureError(
                 f"the vocabulary has {len(self.names)} operations; ids are 16 bits wide, for {_MOST} at most"
@@ -69,6 +73,7 @@ class Operations:
         *,
         identity: Iterable[str] = IDENTITY_NAMES,
         zero: Iterable[str] = ZERO_NAMES,
+        attributes: Iterable[str] = (),
     ) -> Operations:
         """Build a vocabulary from whatever names occur, with meaning by name.
 
@@ -76,6 +81,7 @@ class Operations:
             names: Operation names in any order, repeats allowed; "input" and "output" are added.
             identity: Names that mean identity where they occur.
             zero: Names that mean zero where they occur.
+            attributes: Names of node attributes in any order, repeats allowed.
 
         Returns:
             The vocabulary: "input", the other names sorted, "output"; every operation that is neither
@@ -88,6 +94,7 @@ class Operations:
             identity=identities,
             zero=zeros,
             parametric=frozenset(inner) - identities - zeros,
+            attributes=tuple(sorted(set(attributes))),
         )
 
     def __len__(self) -> int:
@@ -116,12 +123,14 @@ class Operations:
 
     def to_json(self) -> dict[str, list[str]]:
         """Return the vocabulary as plain lists, for checkpoints and records."""
-        return {
+        vocabulary = {
             "names": list(self.names),
             "identity": sorted(self.identity),
             "zero": sorted(self.zero),
             "parametric": sorted(self.parametric),
         }
+        # Left out where there are none, as in files that were written before there could be any.
+        return vocabulary | ({"attributes": list(self.attributes)} if self.attributes else {})
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Operations:
@@ -131,4 +140,5 @@ class Operations:
             identity=frozenset(value["identity"]),
             zero=frozenset(value["zero"]),
             parametric=frozenset(value["parametric"]),
+            attributes=tuple(value.get("attributes", ())),
         )

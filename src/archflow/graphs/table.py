@@ -47,12 +47,19 @@ class ArchitectureTable:
             operations: The vocabulary; by default every name that occurs, with meaning by name.
 
         Raises:
-            UnknownNameError: An operation is not in the vocabulary.
+            UnknownNameError: An operation or attribute is not in the vocabulary.
         """
         if operations is None:
-            operations = Operations.of({name for a in architectures for name in a.operations})
+            operations = Operations.of(
+                {name for a in architectures for name in a.operations},
+                attributes={name for a in architectures for name, _ in a.attributes},
+            )
         ids = [[operations.id(name) for name in a.operations] for a in architectures]
-        return cls(Columns.of(ids, [a.edges for a in architectures]), operations)
+        numbers = [
+            a.attribute_rows(operations) for a in architectures if a.attributes or operations.attributes
+        ]
+        attributes = np.concatenate(numbers) if numbers else None
+        return cls(Columns.of(ids, [a.edges for a in architectures], attributes), operations)
 
     @classmethod
     def concatenate(cls, tables: Sequence[ArchitectureTable]) -> Self:
@@ -98,7 +105,7 @@ class ArchitectureTable:
         """Return a SHA-256 of the graphs and the vocabulary, as 64 hexadecimal digits."""
         digest = hashlib.sha256(json.dumps(self.operations.to_json()).encode())
         for field in dataclasses.fields(self.columns):
-            array = getattr(self.columns, field.name)
+            array = getattr(self.columns, field.name)  # attributes that are not there add nothing
             digest.update(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes())
         return digest.hexdigest()
 
@@ -126,6 +133,10 @@ class ArchitectureTable:
             "sources": pa.LargeListArray.from_arrays(columns.edge_offsets, columns.sources),
             "targets": pa.LargeListArray.from_arrays(columns.edge_offsets, columns.targets),
         }
+        if width := columns.attributes.shape[1]:
+            arrays["attributes"] = pa.LargeListArray.from_arrays(
+                columns.node_offsets * width, columns.attributes.reshape(-1)
+            )
         table = pa.table(arrays).replace_schema_metadata({_METADATA: json.dumps(self.operations.to_json())})
         with atomic_path(path) as temporary, pa.ipc.new_file(temporary, table.schema) as writer:
             writer.write_table(table.combine_chunks())
@@ -144,9 +155,15 @@ class ArchitectureTable:
             operations = Operations.from_json(json.loads(table.schema.metadata[_METADATA]))
             lists = [_one_chunk(table, name, width) for name, width in _WIDTHS.items()]
             nodes, sources, targets = ((array.offsets.to_numpy(), array.values.to_numpy()) for array in lists)
-            columns = Columns(nodes[1], nodes[0], sources[1], targets[1], sources[0])
             if not np.array_equal(sources[0], targets[0]):
                 raise ValueError("an edge lacks its source or its target")
+            attributes = np.zeros((len(nodes[1]), 0), dtype=np.float32)
+            if width := len(operations.attributes):
+                numbers = _one_chunk(table, "attributes", pa.float32())
+                if not np.array_equal(numbers.offsets.to_numpy(), nodes[0] * width):
+                    raise ValueError("a node lacks attributes")
+                attributes = numbers.values.to_numpy().reshape(-1, width)
+            columns = Columns(nodes[1], nodes[0], sources[1], targets[1], sources[0], attributes)
             columns.check(operations)
         except (OSError, pa.ArrowException, LookupError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())

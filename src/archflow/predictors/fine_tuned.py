@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from archflow.encoders import EncoderConfig
+from archflow.encoders import EncoderConfig, fit_scale
 from archflow.encoders.embedding import embed
 from archflow.errors import UsageError
-from archflow.graphs import Form, GraphBatch
+from archflow.graphs import Form, GraphBatch, Operations
 from archflow.graphs.table import ArchitectureTable
 from archflow.metrics import kendall_tau
 from archflow.predictors.labels import Labels
@@ -65,21 +65,27 @@ class FineTuned:
     Args:
         encoder_config: Which encoder.
         form: The form of the graphs that it sees.
-        n_operations: d, the size of the vocabulary.
+        operations: The vocabulary.
         seed: Seed of the head, of a fresh encoder and of training.
         device: Where to train and predict.
     """
 
     def __init__(
-        self, encoder_config: EncoderConfig, form: Form, n_operations: int, seed: int, device: torch.device
+        self,
+        encoder_config: EncoderConfig,
+        form: Form,
+        operations: Operations,
+        seed: int,
+        device: torch.device,
     ) -> None:
         self.encoder_config = encoder_config
         self.form, self.seed, self.device = form, seed, device
+        self._pretrained = False
         width = encoder_config.width
         with seeded(seed):
             self.module = nn.ModuleDict(
                 {
-                    "encoder": encoder_config.build(n_operations),
+                    "encoder": encoder_config.build(len(operations), len(operations.attributes)),
                     "head": multilayer_perceptron([width, width, 1]),
                 }
             ).to(device)
@@ -87,6 +93,7 @@ class FineTuned:
     def start_from(self, pretrained: PretrainedEncoder) -> None:
         """Take over the weights of a pre-trained encoder."""
         load_weights(self.module["encoder"], pretrained.module.state_dict(), "the pre-trained encoder")
+        self._pretrained = True
 
     def fit(
         self,
@@ -105,6 +112,8 @@ class FineTuned:
             report: Progress.
         """
         columns = labels.table.in_form(self.form).columns
+        if not self._pretrained:
+            fit_scale(self.module["encoder"], columns)
         targets = torch.from_numpy(labels.values).to(self.device)
         checked = None if validation is None else validation.table.in_form(self.form)
         best, best_tau = self.module.state_dict(), -np.inf

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from sklearn.ensemble import RandomForestRegressor
 
-from archflow.errors import UsageError
 from archflow.graphs import ArchitectureTable
 from archflow.predictors.labels import Labels
 from archflow.progress import Report, silent
 from archflow.protocols import FloatArray
 
 _TREES = 200
+_BLOCK = 16_384  # architectures whose features are laid out at once
 
 
 class OneHotForest:
-    """A random forest that reads the operations and the adjacency matrix of the graph as written.
+    """A random forest that reads operations, attributes and the adjacency matrix of the graph as written.
+
+    It has room for the nodes of the largest labelled architecture, and does not see what larger ones have
+    beyond that: it could not have learnt what it means.
 
     Args:
         labels: What to fit.
@@ -25,51 +31,65 @@ class OneHotForest:
 
     def __init__(self, labels: Labels, seed: int) -> None:
         self._slots = int(np.diff(labels.table.columns.node_offsets).max())
+        features = onehot(labels.table, self._slots)
+        self._used = np.unique(features.indices)  # the others are 0 for every labelled architecture
         self._forest = RandomForestRegressor(n_estimators=_TREES, random_state=seed)
-        self._forest.fit(onehot(labels.table, self._slots), labels.values)
+        self._forest.fit(features[:, self._used].toarray(), labels.values)
 
     def mean(self, table: ArchitectureTable, report: Report = silent) -> FloatArray:
         """Return the mean over trees, (A,)."""
-        if not len(table):  # scikit-learn refuses to predict nothing
-            return np.zeros(0)
-        return np.asarray(self._forest.predict(onehot(table, self._slots)), dtype=np.float64)
+        parts = [self._forest.predict(block) for block in self._blocks(table)]
+        return np.concatenate([np.zeros(0), *parts])
 
     def spread(self, table: ArchitectureTable, report: Report = silent) -> FloatArray:
         """Return the standard deviation over trees, (A,)."""
-        if not len(table):
-            return np.zeros(0)
-        features = onehot(table, self._slots)
-        return np.asarray(np.std([tree.predict(features) for tree in self._forest.estimators_], axis=0))
+        trees = self._forest.estimators_
+        parts = [np.std([tree.predict(block) for tree in trees], axis=0) for block in self._blocks(table)]
+        return np.concatenate([np.zeros(0), *parts])
+
+    def _blocks(self, table: ArchitectureTable) -> Iterator[NDArray[np.float32]]:
+        for begin in range(0, len(table), _BLOCK):
+            yield onehot(table[begin : begin + _BLOCK], self._slots)[:, self._used].toarray()
 
 
-def onehot(table: ArchitectureTable, slots: int) -> NDArray[np.float32]:
+def onehot(table: ArchitectureTable, slots: int) -> csr_array:
     """Encode graphs as flat vectors, node by node in their order as written.
 
     Args:
-        table: A architectures over d operations.
-        slots: Nodes that the encoding has room for.
+        table: A architectures over d operations and F attributes.
+        slots: Nodes that the encoding has room for; nodes beyond it and their edges are left out.
 
     Returns:
-        For each slot its one-hot operation and its row of the adjacency matrix (edge multiplicities):
-        (A, slots * (d + slots)).
-
-    Raises:
-        UsageError: An architecture has more nodes than slots.
+        For each slot its one-hot operation, its attributes and its row of the adjacency matrix (edge
+        multiplicities): (A, slots * (d + F + slots)) float32, sparse.
     """
-    columns, n_operations = table.columns, len(table.operations)
-    largest = int(np.diff(columns.node_offsets).max(initial=0))
-    if largest > slots:
-        raise UsageError(
-            f"an architecture has {largest} nodes, but the largest labelled one has {slots}; "
-            f"onehot-rf cannot rank larger ones, so label one of them or choose another method"
-        )
+    columns, n_operations, n_attributes = (
+        table.columns,
+        len(table.operations),
+        len(table.operations.attributes),
+    )
+    width = n_operations + n_attributes + slots
     rows = columns.node_rows()
     places = np.arange(len(rows)) - columns.node_offsets[rows]
-    operations = np.zeros((len(columns), slots, n_operations), dtype=np.float32)
-    operations[rows, places, columns.operation_ids] = 1
-    adjacency = np.zeros((len(columns), slots, slots), dtype=np.float32)
+    has_room = places < slots
+    numbered, named = np.nonzero(columns.attributes * has_room[:, None])
+
     edge_rows = np.repeat(np.arange(len(columns)), np.diff(columns.edge_offsets))
-    np.add.at(adjacency, (edge_rows, columns.sources, columns.targets), 1)
-    return np.concatenate([operations, adjacency], axis=2).reshape(
-        len(columns), slots * (n_operations + slots)
+    edges = np.flatnonzero((columns.sources < slots) & (columns.targets < slots))
+    parts = [  # row, place of the node, position among the node's features, value
+        (rows[has_room], places[has_room], columns.operation_ids[has_room], np.ones(has_room.sum())),
+        (rows[numbered], places[numbered], n_operations + named, columns.attributes[numbered, named]),
+        (
+            edge_rows[edges],
+            columns.sources[edges],
+            n_operations + n_attributes + columns.targets[edges],
+            np.ones(len(edges)),
+        ),
+    ]
+    row, place, position, value = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    encoded = csr_array(
+        (value.astype(np.float32), (row, place.astype(np.int64) * width + position)),
+        shape=(len(columns), slots * width),
     )
+    encoded.sum_duplicates()  # parallel edges add up
+    return encoded

@@ -287,7 +287,7 @@ class Predictor:
         return FineTuned(
             config or self._encoder_config(),
             self.config.form,
-            len(self.space.operations),
+            self.space.operations,
             self.config.seed,
             resolve_device(self._device),
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,7 @@ class PretrainedEncoder:
         if operations is not None:
             require_vocabulary(own, operations, where)
         config = PretrainConfig.from_json(content["config"])
-        module = config.encoder.build(len(own))
+        module = config.encoder.build(len(own), len(own.attributes))
         load_weights(module, without_prefix("encoder", tensors), where)
         return cls(module, config, own, content["space"], content["provenance"])
 
@@ -118,14 +118,18 @@ def require_vocabulary(own: Operations, other: Operations, where: str) -> None:
     """
     if own == other:
         return
-    extra = sorted(set(other.names) - set(own.names))
-    missing = sorted(set(own.names) - set(other.names))
-    if extra:
-        detail = f"it has never seen operation {extra[0]!r}"
-    elif missing:
-        detail = f"it knows operation {missing[0]!r}, which the space lacks"
-    elif own.names != other.names:
-        detail = "the operations are in another order"
-    else:
-        detail = "other operations are identity, zero or parametric"
+    detail = (
+        _first_difference("operation", own.names, other.names)
+        or _first_difference("attribute", own.attributes, other.attributes)
+        or "other operations are identity, zero or parametric"
+    )
     raise CheckpointError(f"{where}: trained for another vocabulary than the space's: {detail}")
+
+
+def _first_difference(kind: str, own: Sequence[str], other: Sequence[str]) -> str | None:
+    extra, missing = sorted(set(other) - set(own)), sorted(set(own) - set(other))
+    if extra:
+        return f"it has never seen {kind} {extra[0]!r}"
+    if missing:
+        return f"it knows {kind} {missing[0]!r}, which the space lacks"
+    return None if own == other else f"the {kind}s are in another order"

@@ -13,10 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from archflow.encoders import fit_scale
 from archflow.errors import CheckpointError, UsageError
 from archflow.files import require_absent
 from archflow.flow import FlowSurrogate
-from archflow.graphs import ArchitectureTable, GraphBatch
+from archflow.graphs import ArchitectureTable, AttributeScale, GraphBatch
 from archflow.pretrain.config import PretrainConfig
 from archflow.pretrain.encoder import PretrainedEncoder
 from archflow.pretrain.objectives import FlowReconstruction, ProxyRanking, WeightedSum
@@ -138,9 +139,11 @@ class _Run:
         distinct = np.sort(np.unique(formed.keys(), return_index=True)[1])
         self.space, self.config, self.device = space, config, device
         self.columns = formed.columns.take(distinct)
-        self.surrogate = FlowSurrogate.draw(space.operations, config.surrogate, config.seed)
+        scale = AttributeScale.of(self.columns)
+        self.surrogate = FlowSurrogate.draw(space.operations, config.surrogate, config.seed, scale)
         with seeded(config.seed):
-            encoder = config.encoder.build(len(space.operations))
+            encoder = config.encoder.build(len(space.operations), len(space.operations.attributes))
+            fit_scale(encoder, self.columns)
             objectives = WeightedSum(
                 {
                     "flow": FlowReconstruction(

@@ -61,6 +61,7 @@ def _wirings(n: int, max_edges: int) -> Columns:
         np.ascontiguousarray(edges[:, 0]),
         np.ascontiguousarray(edges[:, 1]),
         offsets_of(present.sum(axis=1)),
+        np.zeros((ids.size, 0), dtype=np.float32),
     )
     return columns.take(_first_of_each_class(ArchitectureTable(columns, unlabelled)))
 

@@ -11,9 +11,10 @@ import re
 
 import numpy as np
 
-from archflow.errors import InvalidArchitectureError, UsageError, unknown_name
-from archflow.graphs import INPUT, OUTPUT, Architecture, ArchitectureTable, Columns, Operations
+from archflow.errors import InvalidArchitectureError, unknown_name
+from archflow.graphs import INPUT, OUTPUT, Architecture, ArchitectureTable, Operations
 from archflow.protocols import FloatArray
+from archflow.spaces.template import Choice, Template
 
 CELL_EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 """The edges of the published cell, (source map, target map), in the order of the official string."""
@@ -44,6 +45,12 @@ class NASBench201:
         parametric=frozenset({"nor_conv_1x1", "nor_conv_3x3"}),
     )
     choices = operations.names[1:-1]
+    _template = Template(
+        operations,
+        [[Choice(INPUT)], *[[Choice(name) for name in choices]] * len(CELL_EDGES), [Choice(OUTPUT)]],
+        _WIRING,
+        what="a NAS-Bench-201 cell",
+    )
 
     def parse(self, text: str) -> Architecture:
         """Read an official string such as `|nor_conv_3x3~0|+|none~0|skip_connect~1|+|...|`.
@@ -67,21 +74,14 @@ class NASBench201:
         Raises:
             InvalidArchitectureError: The architecture is not an as-written cell of this space.
         """
-        first, *inner, last = architecture.operations
-        if not (
-            (first, last) == (INPUT, OUTPUT)
-            and set(inner) <= set(self.choices)
-            and architecture.edges == _SORTED_WIRING
-        ):
-            raise InvalidArchitectureError(
-                "not an as-written NAS-Bench-201 cell (input, six operations, output in the published wiring)"
-            )
+        self._template.numbers(architecture)
+        inner = architecture.operations[1:-1]
         words = [f"{name}~{source}" for name, (source, _) in zip(inner, CELL_EDGES, strict=True)]
         return f"|{words[0]}|+|{words[1]}|{words[2]}|+|{words[3]}|{words[4]}|{words[5]}|"
 
     def all(self) -> ArchitectureTable:
         """Return the 15,625 cells; the first edge's operation varies slowest."""
-        return self._cells(np.arange(self.size))
+        return self._template.all()
 
     def sample(self, count: int, rng: np.random.Generator) -> ArchitectureTable:
         """Draw distinct cells uniformly.
@@ -89,16 +89,11 @@ class NASBench201:
         Raises:
             UsageError: More than 15,625 are asked for.
         """
-        if not 0 <= count <= self.size:
-            raise UsageError(f"cannot draw {count} distinct cells: nasbench201 has {self.size}")
-        return self._cells(rng.choice(self.size, size=count, replace=False))
+        return self._template.sample(count, rng)
 
     def mutate(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
         """Replace the operation on one random edge by another one."""
-        names = list(architecture.operations)
-        node = int(rng.integers(1, 7))
-        names[node] = str(rng.choice([choice for choice in self.choices if choice != names[node]]))
-        return Architecture(tuple(names), architecture.edges)
+        return self._template.mutate(architecture, rng)
 
     def parameters(self, table: ArchitectureTable) -> FloatArray:
         """Count the parameters of the published CIFAR-10 network, (A,) float64.
@@ -120,13 +115,3 @@ class NASBench201:
         columns = table.columns
         counts = np.bincount(columns.node_rows(), weights[columns.operation_ids], minlength=len(columns))
         return np.asarray(counts + fixed, dtype=np.float64)
-
-    def _cells(self, numbers: np.ndarray[tuple[int], np.dtype[np.int64]]) -> ArchitectureTable:
-        digits = numbers[:, None] // 5 ** np.arange(5, -1, -1) % 5  # (A, 6)
-        ids = np.zeros((len(numbers), 8), dtype=np.int16)
-        ids[:, 1:7] = digits + 1  # the choices follow the input in the vocabulary
-        ids[:, 7] = self.operations.id(OUTPUT)
-        return ArchitectureTable(Columns.repeated(ids, _WIRING), self.operations)
-
-
-_SORTED_WIRING = tuple(sorted(_WIRING, key=lambda edge: (edge[1], edge[0])))

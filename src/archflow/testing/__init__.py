@@ -10,9 +10,16 @@ The hypothesis strategies are in `archflow.testing.strategies`, which alone need
 
 from archflow.testing.encoder_suite import check_encoder
 from archflow.testing.space_suite import TEXTS, check_space
-from archflow.testing.toys import TOY_OPERATIONS, random_architecture, renumbered, toy_table
+from archflow.testing.toys import (
+    SIZED_TOY_OPERATIONS,
+    TOY_OPERATIONS,
+    random_architecture,
+    renumbered,
+    toy_table,
+)
 
 __all__ = [
+    "SIZED_TOY_OPERATIONS",
     "TEXTS",
     "TOY_OPERATIONS",
     "check_encoder",

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from archflow.graphs import Architecture, ArchitectureTable, Columns, GraphBatch
+from archflow.encoders import fit_scale
+from archflow.graphs import Architecture, ArchitectureTable, Columns, GraphBatch, Operations
 from archflow.testing.require import require
-from archflow.testing.toys import TOY_OPERATIONS, renumbered, toy_table
+from archflow.testing.toys import SIZED_TOY_OPERATIONS, TOY_OPERATIONS, renumbered, toy_table
 
-Build = Callable[[int], nn.Module]
+Build = Callable[[int, int], nn.Module]
 
 
 def check_encoder(build: Build, *, tolerance: float = 1e-5) -> None:
@@ -22,34 +23,37 @@ def check_encoder(build: Build, *, tolerance: float = 1e-5) -> None:
     Shapes (N, D) and (B, D); it leaves its batch unchanged, with and without gradients; in evaluation mode it
     answers the same twice, and after its weights went through a state dict; a graph's embeddings are the
     same alone, in a batch and among strangers, and follow the renumbering of its nodes; they depend on the
-    operations and on the wiring; the gradient of the graph embeddings reaches every parameter and equals the
-    difference quotient in float64; a batch of one graph without edges trains.
+    operations, on the wiring and, where there are any, on the attributes; the gradient of the graph
+    embeddings reaches every parameter and equals the difference quotient in float64; a batch of one graph
+    without edges trains.
 
     Args:
-        build: Makes an encoder with fresh random weights for a vocabulary of that many operations.
+        build: Makes an encoder with fresh random weights for so many operations and attributes.
         tolerance: Largest absolute difference between embeddings that should be equal, in float32.
 
     Raises:
         AssertionError: A rule is broken; the message says which.
     """
-    table = toy_table(24, seed=1)
-    encoder = _fresh(build).eval()
-    _check_batch_unchanged(encoder, table)
-    batch = GraphBatch.of(table.columns)
-    _check_shapes(encoder, batch)
-    _check_repeatable(build, encoder, batch)
-    _check_one_by_one(encoder, table, tolerance)
-    _check_strangers(encoder, table, tolerance)
-    _check_renumbering(encoder, table, tolerance)
-    _check_sensitivity(encoder, tolerance)
-    _check_gradients(build, batch)
-    _check_smallest_batch(encoder)
+    for operations in (TOY_OPERATIONS, SIZED_TOY_OPERATIONS):
+        table = toy_table(24, seed=1, operations=operations)
+        encoder = _fresh(build, operations).eval()
+        fit_scale(encoder, table.columns)
+        _check_batch_unchanged(encoder, table)
+        batch = GraphBatch.of(table.columns)
+        _check_shapes(encoder, batch)
+        _check_repeatable(build, encoder, table)
+        _check_one_by_one(encoder, table, tolerance)
+        _check_strangers(encoder, table, tolerance)
+        _check_renumbering(encoder, table, tolerance)
+        _check_sensitivity(encoder, operations, tolerance)
+        _check_gradients(build, table)
+        _check_smallest_batch(encoder, operations)
 
 
-def _fresh(build: Build) -> nn.Module:
+def _fresh(build: Build, operations: Operations) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return build(len(TOY_OPERATIONS))
+        return build(len(operations), len(operations.attributes))
 
 
 def _embed(encoder: nn.Module, columns: Columns) -> tuple[Tensor, Tensor]:
@@ -82,11 +86,12 @@ def _check_shapes(encoder: nn.Module, batch: GraphBatch) -> None:
         require(bool(values.isfinite().all()), f"{name} embeddings must be finite")
 
 
-def _check_repeatable(build: Build, encoder: nn.Module, batch: GraphBatch) -> None:
+def _check_repeatable(build: Build, encoder: nn.Module, table: ArchitectureTable) -> None:
+    batch, operations = GraphBatch.of(table.columns), table.operations
     with torch.inference_mode():
         first, second = encoder(batch)[1], encoder(batch)[1]
         require(torch.equal(first, second), "in evaluation mode an encoder must answer the same twice")
-        copy = build(len(TOY_OPERATIONS)).eval()  # other random weights
+        copy = build(len(operations), len(operations.attributes)).eval()  # other random weights
         copy.load_state_dict(encoder.state_dict())
         require(torch.equal(first, copy(batch)[1]), "the state dict must hold all that the answer depends on")
 
@@ -103,7 +108,13 @@ def _check_one_by_one(encoder: nn.Module, table: ArchitectureTable, tolerance: f
 def _check_strangers(encoder: nn.Module, table: ArchitectureTable, tolerance: float) -> None:
     graphs = _embed(encoder, table.columns)[1]
     order = np.random.default_rng(0).permutation(len(table))
-    crowd = ArchitectureTable.concatenate([toy_table(9, seed=2), table[order], toy_table(5, seed=3)])
+    crowd = ArchitectureTable.concatenate(
+        [
+            toy_table(9, seed=2, operations=table.operations),
+            table[order],
+            toy_table(5, seed=3, operations=table.operations),
+        ]
+    )
     among = _embed(encoder, crowd.columns)[1][9 : 9 + len(table)]
     _require_close(graphs[torch.from_numpy(order)], among, tolerance, "embeddings among other graphs")
 
@@ -119,21 +130,26 @@ def _check_renumbering(encoder: nn.Module, table: ArchitectureTable, tolerance: 
         _require_close(graph, other_graph, tolerance, f"embedding of graph {row} renumbered")
 
 
-def _check_sensitivity(encoder: nn.Module, tolerance: float) -> None:
+def _check_sensitivity(encoder: nn.Module, operations: Operations, tolerance: float) -> None:
     names = ("input", "conv", "pool", "conv", "output")
     chain = Architecture(names, ((0, 1), (1, 2), (2, 3), (3, 4)))
     others = {
         "wiring": Architecture(names, ((0, 1), (0, 2), (1, 3), (2, 3), (3, 4))),
         "operations": Architecture(("input", "conv", "pool", "pool", "output"), chain.edges),
     }
-    embedding = _embed(encoder, chain.to_columns(TOY_OPERATIONS))[1]
+    for name in operations.attributes:
+        others[f"attribute {name}"] = Architecture(names, chain.edges, ((name, (0, 3, 0, 0, 0)),))
+    embedding = _embed(encoder, chain.to_columns(operations))[1]
     for name, other in others.items():
-        difference = (_embed(encoder, other.to_columns(TOY_OPERATIONS))[1] - embedding).abs().max().item()
+        difference = (_embed(encoder, other.to_columns(operations))[1] - embedding).abs().max().item()
         require(difference > tolerance, f"graph embeddings must depend on the {name}")
 
 
-def _check_gradients(build: Build, batch: GraphBatch) -> None:
-    encoder = _fresh(build).eval().double()
+def _check_gradients(build: Build, table: ArchitectureTable) -> None:
+    encoder = _fresh(build, table.operations)
+    fit_scale(encoder, table.columns)
+    encoder = encoder.eval().double()
+    batch = GraphBatch.of(table.columns)
     generator = torch.Generator().manual_seed(0)
     weights = torch.randn(batch.n_graphs, 1, generator=generator, dtype=torch.float64)
     names, parameters = zip(*encoder.named_parameters(), strict=True)
@@ -168,11 +184,11 @@ def _check_gradients(build: Build, batch: GraphBatch) -> None:
     )
 
 
-def _check_smallest_batch(encoder: nn.Module) -> None:
+def _check_smallest_batch(encoder: nn.Module, operations: Operations) -> None:
     smallest = Architecture(("input", "output"), ())
     encoder.train()
     try:
-        graphs = encoder(GraphBatch.of(smallest.to_columns(TOY_OPERATIONS)))[1]
+        graphs = encoder(GraphBatch.of(smallest.to_columns(operations)))[1]
         require(
             bool(graphs.isfinite().all()), "a graph without edges must give finite embeddings in training"
         )

@@ -35,11 +35,13 @@ def architectures(
     names = draw(st.lists(st.sampled_from(choices), max_size=max_inner))
     names.insert(draw(st.integers(0, len(names))), INPUT)
     names.insert(len(names) - draw(st.integers(0, len(names))), OUTPUT)
+    sizes = st.tuples(*[st.floats(width=32, allow_nan=False, allow_infinity=False) for _ in names])
+    attributes = tuple((name, draw(sizes)) for name in operations.attributes)
     allowed = _allowed_edges(names)
-    if not allowed:
-        return Architecture(tuple(names), ())
-    edges = st.lists(st.sampled_from(allowed), max_size=max_edges, unique=not repeats)
-    return Architecture(tuple(names), tuple(draw(edges)))
+    edges = (
+        st.lists(st.sampled_from(allowed), max_size=max_edges, unique=not repeats) if allowed else st.just([])
+    )
+    return Architecture(tuple(names), tuple(draw(edges)), attributes)
 
 
 def tables(

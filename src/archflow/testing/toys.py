@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,11 @@ TOY_OPERATIONS = Operations(
     parametric=frozenset({"conv"}),
 )
 """Two plain operations, one identity and one zero."""
+
+SIZED_TOY_OPERATIONS = dataclasses.replace(TOY_OPERATIONS, attributes=("channels", "kernel"))
+"""The same operations, on nodes with attributes."""
+
+_SIZES = (0.0, 0.0, 0.1, 1.0, 3.0, -7.0, 512.0, 4e9)
 
 
 def random_architecture(
@@ -37,7 +44,8 @@ def random_architecture(
     ]
     if edges and rng.random() < 0.3:
         edges.append(edges[int(rng.integers(len(edges)))])
-    return Architecture(names, tuple(edges))
+    sizes = [(name, tuple(rng.choice(_SIZES, size=len(names)).tolist())) for name in operations.attributes]
+    return Architecture(names, tuple(edges), tuple(sizes))
 
 
 def toy_table(
@@ -80,4 +88,6 @@ def renumbered(
             waiting[target] -= source == node
     names = tuple(architecture.operations[node] for node in np.argsort(places))
     edges = tuple((int(places[source]), int(places[target])) for source, target in architecture.edges)
-    return Architecture(names, edges), places
+    order = np.argsort(places)
+    sizes = [(name, tuple(np.array(values)[order].tolist())) for name, values in architecture.attributes]
+    return Architecture(names, edges, tuple(sizes)), places
