@@ -1,5 +1,8 @@
 """The free space: any labelled DAG."""
 
+import dataclasses
+import random
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -11,7 +14,9 @@ from archflow.spaces.free import Free
 
 OPEN = Free()
 CLOSED = Free(Operations.of(["conv", "pool", "skip", "none"]))
+SIZED = Free(Operations.of(["conv", "pool", "skip", "none"], attributes=["channels", "kernel"]))
 CHAIN = "input,conv,pool,output;0>1,1>2,2>3"
+SIZED_CHAIN = f"{CHAIN};channels=0,64,0.1,0;kernel=0,3,0,0"
 
 
 @st.composite
@@ -106,6 +111,138 @@ def test_a_name_that_cannot_be_written_is_refused():
         OPEN.format(Architecture(("input", "a,b", "output"), ((0, 1), (1, 2))))
 
 
+# Attributes
+
+
+@st.composite
+def sized_architectures(draw, names=None):
+    """Any DAG whose nodes carry any numbers."""
+    names = st.sampled_from(SIZED.operations.attributes) if names is None else names
+    architecture = draw(architectures(st.sampled_from(SIZED.operations.names[1:-1])))
+    numbers = st.floats(width=32, allow_nan=False, allow_infinity=False) | st.integers(-1000, 1000)
+    rows = st.tuples(*[numbers for _ in architecture.operations])
+    attributes = draw(st.dictionaries(names, rows, max_size=4))
+    return dataclasses.replace(architecture, attributes=attributes)
+
+
+def test_the_documented_example_with_attributes():
+    architecture = OPEN.parse(SIZED_CHAIN)
+    tenth = float(np.float32(0.1))
+    assert architecture == dataclasses.replace(
+        OPEN.parse(CHAIN), attributes={"channels": (0, 64, tenth, 0), "kernel": (0, 3, 0, 0)}
+    )
+    assert OPEN.format(architecture) == SIZED_CHAIN
+    assert SIZED.parse(SIZED_CHAIN) == architecture
+
+
+@given(sized_architectures())
+def test_parse_inverts_format_with_attributes(architecture):
+    text = SIZED.format(architecture)
+    assert SIZED.parse(text) == OPEN.parse(text) == architecture
+    assert SIZED.format(SIZED.parse(text)) == text
+    assert Free.of_texts([text]).parse(text) == architecture
+
+
+@given(
+    sized_architectures(
+        st.text(
+            st.characters(exclude_categories=["C", "Z"], exclude_characters=",;>="), min_size=1, max_size=6
+        )
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_attributes_of_any_name_in_any_order(architecture, shuffler):
+    operations, edges, *sections = OPEN.format(architecture).split(";")
+    assert sections == sorted(sections, key=lambda section: section.partition("=")[0])
+    shuffler.shuffle(sections)
+    assert OPEN.parse(";".join([operations, edges, *sections])) == architecture
+
+
+@given(sized_architectures(), st.randoms(use_true_random=False))
+def test_numbers_follow_their_nodes_into_any_order(architecture, shuffler):
+    """A text whose nodes stand in another order is the same graph, its numbers included."""
+    order = shuffler.sample(range(architecture.n_nodes), architecture.n_nodes)  # order[new] = old
+    place = {old: new for new, old in enumerate(order)}
+    sections = [
+        f"{name}={','.join(repr(values[old]) for old in order)}" for name, values in architecture.attributes
+    ]
+    operations = ",".join(architecture.operations[old] for old in order)
+    edges = ",".join(f"{place[u]}>{place[v]}" for u, v in architecture.edges)
+    assert SIZED.parse(";".join([operations, edges, *sections])).key() == architecture.key()
+
+
+def test_an_attribute_that_no_node_has_is_not_written():
+    text = f"{CHAIN};kernel=0,3,0,0;channels=0,0.0,-0,0e5"
+    assert OPEN.format(OPEN.parse(text)) == f"{CHAIN};kernel=0,3,0,0"
+
+
+BAD_ATTRIBUTES = {
+    "no equals sign": ("channels", "2 semicolons, but section 3, 'channels', has no '='; the form is"),
+    "nothing": ("", "section 3, '', has no '='"),
+    "no name": ("=0,1,0,0", "attribute '': its name must be one or more printable characters"),
+    "space in the name": ("k k=0,1,0,0", "attribute 'k k': its name"),
+    "arrow in the name": ("k>=0,1,0,0", "attribute 'k>': its name"),
+    "one number too few": ("kernel=0,1,0", "attribute 'kernel' has 3 numbers for 4 nodes; give one a node"),
+    "one too many": ("kernel=0,1,0,0,", "attribute 'kernel' has 5 numbers for 4 nodes"),
+    "far too many": ("kernel=" + "0," * 9_000, "attribute 'kernel' has 9001 numbers"),
+    "no number": ("kernel=0,1,,0", "attribute 'kernel': node 2: '' is not a decimal number"),
+    "text": ("kernel=0,three,0,0", "attribute 'kernel': node 1: 'three' is not a decimal number"),
+    "twice": ("kernel=0,1,0,0;kernel=0,1,0,0", "attribute 'kernel' is given twice"),
+    "equals sign in the name": ("kernel=b=0,1,0,0", "attribute 'kernel': node 0: 'b=0' is not"),
+    "not finite": ("kernel=0,nan,0,0", "node 1: 'nan' is not"),
+    "too large": ("kernel=0,3.5e38,0,0", "node 1: '3.5e38' is not a decimal number below 3.4e38"),
+    "number without end": ("kernel=0," + "9" * 9_000 + ",0,0", "attribute 'kernel': node 1: '999"),
+    "other digits": ("kernel=0,\N{SUPERSCRIPT TWO},0,0", "node 1: '\N{SUPERSCRIPT TWO}' is not"),
+    "space around": ("kernel=0, 1,0,0", "node 1: ' 1' is not"),
+    "many": (";".join(f"a{number}=0,1,0,0" for number in range(65)), "65 attributes; .* at most 64"),
+}
+
+
+@pytest.mark.parametrize(("sections", "reason"), BAD_ATTRIBUTES.values(), ids=BAD_ATTRIBUTES.keys())
+def test_a_bad_attribute_is_refused_in_one_line(sections, reason):
+    for space in (OPEN, SIZED):
+        with pytest.raises(InvalidArchitectureError, match=reason) as caught:
+            space.parse(f"{CHAIN};{sections}")
+        assert "\n" not in str(caught.value)
+        assert len(str(caught.value)) < 300
+
+
+def test_a_closed_space_knows_its_attributes():
+    text = f"{CHAIN};kernal=0,3,0,0"
+    with pytest.raises(InvalidArchitectureError, match=r"attribute 'kernal'.*Did you mean 'kernel'"):
+        SIZED.parse(text)
+    with pytest.raises(InvalidArchitectureError, match=r"attribute 'kernal'; there are none"):
+        CLOSED.parse(text)
+    for action in (SIZED.format, lambda known: SIZED.mutate(known, np.random.default_rng(0))):
+        with pytest.raises(InvalidArchitectureError, match="attribute 'kernal'"):
+            action(OPEN.parse(text))
+
+
+def test_an_attribute_whose_name_cannot_be_written_is_refused():
+    for name in ("a=b", "a;b", ""):
+        architecture = dataclasses.replace(OPEN.parse(CHAIN), attributes={name: (0, 1, 0, 0)})
+        with pytest.raises(InvalidArchitectureError, match=f"attribute '{name}': its name must"):
+            OPEN.format(architecture)
+
+
+def test_of_texts_learns_attributes():
+    texts = [CHAIN, f"{CHAIN};kernel=0,1,0,0;channels=0,2,0,0", f"{CHAIN};heads=0,0,8,0"]
+    assert Free.of_texts(texts).operations.attributes == ("channels", "heads", "kernel")
+    many = [f"{CHAIN};a{number}=0,1,0,0" for number in range(65)]
+    with pytest.raises(InvalidArchitectureError, match="text 64: attribute number 65; 64 at most"):
+        Free.of_texts(many)
+
+
+def test_a_text_of_the_greatest_length_is_read():
+    """Time grows with the length of a text alone; a square of it would take minutes."""
+    count = 25_000
+    numbers = ",".join(random.Random(0).choices(("0", "0.1", "16", "1e+20"), k=count))
+    operations = ",".join(["input", *["conv"] * (count - 2), "output"])
+    edges = ",".join(f"{node}>{node + 1}" for node in range(count - 1))
+    text = f"{operations};{edges};channels={numbers};kernel={numbers}"
+    assert SIZED.format(SIZED.parse(text)) == text
+
+
 # The vocabulary
 
 
@@ -157,6 +294,14 @@ def test_a_mutant_is_valid_different_and_repeatable(architecture, seed):
     assert CLOSED.mutate(architecture, np.random.default_rng(seed)) == mutant
 
 
+@given(sized_architectures(), st.integers(0, 2**32))
+def test_a_mutant_keeps_its_numbers(architecture, seed):
+    assume(not set(architecture.operations) <= {"input", "output"})
+    mutant = SIZED.mutate(architecture, np.random.default_rng(seed))
+    assert mutant.attributes == architecture.attributes
+    assert (mutant.operations, mutant.edges) != (architecture.operations, architecture.edges)
+
+
 def test_mutation_reaches_every_neighbour_and_keeps_a_path():
     rng = np.random.default_rng(0)
     architecture = CLOSED.parse("input,conv,output;0>1,1>2,0>2")
@@ -190,3 +335,21 @@ def test_parameters_counts_parametric_nodes():
     assert counts.dtype == np.float64
     assert counts.tolist() == [2, 0, 3, 0]
     assert OPEN.parameters(table[:0]).shape == (0,)
+
+
+def test_parameters_sums_the_attribute_of_that_name():
+    texts = [f"{CHAIN};parameters=0,1000,0.5,0", f"{CHAIN};kernel=0,3,0,0", "input,output;0>1"]
+    space = Free.of_texts(texts)
+    table = ArchitectureTable.of([space.parse(text) for text in texts], space.operations)
+    assert space.parameters(table).tolist() == [1000.5, 0, 0]
+    assert space.parameters(table[:0]).shape == (0,)
+
+
+# A name of its own
+
+
+def test_a_name_of_its_own():
+    assert (OPEN.name, Free.name) == ("free", "free")
+    assert Free(CLOSED.operations, name="mine").name == "mine"
+    with pytest.raises(UsageError, match="archflow has a space named 'nasbench201'"):
+        Free(CLOSED.operations, name="NASBench201")

@@ -74,6 +74,19 @@ class Endless(Pairs):
     def all(self):
         raise UsageError("no end")
 
+    def sample(self, count, rng):
+        raise UsageError("no end")
+
+
+class Drawn(Endless):
+    def sample(self, count, rng):
+        return Pairs().sample(count, rng)
+
+
+class Unmoved(Endless):
+    def sample(self, count, rng):
+        return Pairs().sample(count, np.random.default_rng(0))
+
 
 def check(space):
     check_space(space, list(Pairs().all()) if isinstance(space, Foreign) else (), samples=5)
@@ -87,6 +100,12 @@ def test_a_space_without_end_needs_examples():
     with pytest.raises(AssertionError, match="a space without end needs examples"):
         check(Endless())
     check_space(Endless(), list(Pairs().all()))
+
+
+def test_a_space_without_end_may_draw_samples():
+    check(Drawn())
+    with pytest.raises(AssertionError, match="other generators must give other samples"):
+        check(Unmoved())
 
 
 def test_a_missing_method_is_named():
@@ -142,12 +161,8 @@ class Mangling(Pairs):
         return Pairs().all()
 
 
-class Foreign(Pairs):
+class Foreign(Endless):
     operations = Operations.of(["conv", "skip"])
-    size = None
-
-    def all(self):
-        raise UsageError("no end")
 
 
 class Fussy(Pairs):

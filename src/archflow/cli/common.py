@@ -30,7 +30,9 @@ T = TypeVar("T")
 
 GOOD, FAILED, BAD_USE = 0, 1, 2
 
-SpaceName = Annotated[str, typer.Option("--space", help="Search space; `archflow spaces` lists them.")]
+SpaceName = Annotated[
+    str, typer.Option("--space", help="Search space: a name (`archflow spaces` lists them) or a .yaml file.")
+]
 MethodName = Annotated[str, typer.Option("--method", help="Method; `archflow methods` lists them.")]
 Target = Annotated[str, typer.Option("--target", help="Numeric column to predict.")]
 FormName = Annotated[

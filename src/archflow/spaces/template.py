@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -124,7 +125,7 @@ class Template:
         """
         if self.size > MOST_LISTED:
             raise UsageError(
-                f"the space has {self.size:.3g} architectures, too many to list; draw a sample (--sample)"
+                f"the space has {Decimal(self.size):.3g} architectures, too many to list; draw a sample (--sample)"
             )
         return self.table(self.rows(0, self.size))
 
