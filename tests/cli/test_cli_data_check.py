@@ -10,10 +10,14 @@ CELL = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|"
 
 def test_a_good_table(run, measured):
     outcome = run("data", "check", measured, "--space", "nasbench201")
-    counts = dict(line.split("\t") for line in outcome.out.splitlines()[1:7])
+    lines = outcome.out.splitlines()
+    counts = dict(line.split("\t") for line in lines[1:9])
     assert counts["rows"] == counts["good rows"] == "16"
     assert counts["exact duplicates"] == "0"
-    assert [line.split("\t")[0] for line in outcome.out.splitlines()[7:]] == ["name", "acc", "cost"]
+    assert [line.split("\t")[0] for line in lines[-3:]] == ["name", "acc", "cost"]
+    warnings = [line for line in lines[9:-3] if not line.startswith(("note: ", "  "))]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("warning: 2 of 16 rows (12.5 %) let nothing through")
     assert outcome.err == ""
 
 
@@ -58,11 +62,61 @@ def test_the_free_space_and_its_meanings(run, table):
     assert meant["isomorphic_duplicates"] == 1  # without its zero operation the first is the second
 
 
+def test_findings_are_sentences_with_examples_between_the_counts_and_the_columns(run, table, cells):
+    path = table("t.csv", arch=[cells[0], cells[1], cells[0]], acc=[90.0, 91.0, 93.5])
+    lines = run("data", "check", path, "--space", "nasbench201").out.splitlines()
+    said = lines.index(
+        next(line for line in lines if line.startswith("warning: acc: 1 of 1 pair of rows equal"))
+    )
+    assert lines[said + 1].startswith("  rows 1 and 3: '|")
+    assert lines[said + 1].endswith(": 90 and 93.5")
+    assert lines[8].startswith("functional differing")
+    assert lines[-2].startswith("name\t")
+
+
+def test_a_target_that_cannot_be_fitted_exits_with_1(run, measured, table, cells):
+    path = table("t.csv", arch=cells[:3], acc=[1.0, 1.0, 1.0])
+    outcome = run("data", "check", path, "--space", "nasbench201", "--target", "acc", code=1)
+    assert outcome.err == f"archflow: {path}: acc: all 3 values are 1; a constant ranks nothing\n"
+    outcome = run("data", "check", measured, "--space", "nasbench201", "--target", "acc")
+    assert "warning: cost: orders the rows as acc does (Spearman 1)" in outcome.out
+
+
+def test_a_column_with_a_line_break_in_its_name_stays_on_one_line(run, table, cells):
+    path = table("t.parquet", **{"arch": cells[:3], "a\nb": [1.0, 1.0, 1.0]})
+    outcome = run("data", "check", path, "--space", "nasbench201")
+    assert "warning: a b: all 3 values are 1; a constant ranks nothing\n" in outcome.out
+
+
+def test_leaks_to_another_table(run, table, cells):
+    train, test = table("a.csv", arch=cells[:6], acc=range(6)), table("b.csv", arch=cells[4:12], acc=range(8))
+    outcome = run("data", "check", train, "--space", "nasbench201", "--against", test)
+    assert f"of 6 rows hold an architecture that {test} holds too: 2 equal node for node" in outcome.out
+    again = ("data", "check", train, "--space", "nasbench201", "--against", test, "--json", "-")
+    record = json.loads(run(*again).out)
+    assert record["against"] == str(test)
+    shared = next(f for f in record["findings"] if f["kind"] == "shared-architectures")
+    assert shared["numbers"]["exact"] == 2
+
+
+def test_the_free_space_learns_its_vocabulary_from_both_tables(run, table):
+    one = table("a.csv", arch=["input,conv,output;0>1,1>2"], acc=[1.0])
+    two = table(
+        "b.csv", arch=["input,skip,conv,output;0>1,1>2,2>3", "input,pool,output;0>1,1>2"], acc=[1.0, 2]
+    )
+    outcome = run("data", "check", one, "--space", "free", "--against", two)
+    assert "1 of 1 row hold an architecture" in outcome.out
+    assert "0 isomorphic once pruned, 1 functionally equal" in outcome.out
+
+
 def test_errors(refused, tmp_path, measured):
     missing = tmp_path / "no.csv"
     refused(
         "data", "check", missing, "--space", "nasbench201", code=1, parts=[missing, "there is no such file"]
     )
+    space = ("--space", "nasbench201")
+    refused("data", "check", measured, *space, "--against", missing, code=1, parts=["no such file"])
+    refused("data", "check", measured, *space, "--target", "ac", code=1, parts=[measured, "'acc'"])
     refused("data", "check", measured, "--space", "nasbench", code=2, parts=["unknown space 'nasbench'"])
     (tmp_path / "empty.csv").touch()
     refused("data", "check", tmp_path / "empty.csv", "--space", "nasbench201", code=1, parts=["empty"])

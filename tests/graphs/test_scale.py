@@ -29,9 +29,9 @@ def test_a_doubled_size_is_the_same_step_everywhere():
     assert steps[0] == pytest.approx(steps[2], rel=1e-3)
 
 
-def test_constant_and_absent_attributes_are_zero():
+def test_an_attribute_that_does_not_vary_still_tells_who_has_it():
     scale = AttributeScale.of(columns_with([[3, 0], [3, 0], [0, 0]]))
-    assert scale(np.array([[3, 0], [0, 0]], dtype=np.float32)).tolist() == [[0, 0], [0, 0]]
+    assert scale(np.array([[3, 0], [0, 0]], dtype=np.float32)).tolist() == [[1, 0], [0, 0]]
     assert np.isfinite(scale(np.array([[5, 7]], dtype=np.float32))).all()
 
 

@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec, TypeVar, cast
@@ -21,9 +22,13 @@ from archflow.errors import ArchflowError, OutputExistsError, UnknownNameError, 
 if TYPE_CHECKING:
     from archflow.datasets import MeasuredTable
     from archflow.graphs import ArchitectureTable, Form
+    from archflow.importers import OnnxFolder
     from archflow.predictors import Predictor
     from archflow.pretrain import PretrainedEncoder
     from archflow.protocols import Space
+
+ONNX = "onnx"
+"""The space of imported files; it is in no registry, because it needs a folder."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,7 +36,14 @@ T = TypeVar("T")
 GOOD, FAILED, BAD_USE = 0, 1, 2
 
 SpaceName = Annotated[
-    str, typer.Option("--space", help="Search space: a name (`archflow spaces` lists them) or a .yaml file.")
+    str,
+    typer.Option(
+        "--space", help="Search space: a name (`archflow spaces` lists them), a .yaml file, or onnx."
+    ),
+]
+Folder = Annotated[
+    Path | None,
+    typer.Option("--folder", help="Space onnx: where the files are (default: beside the table)."),
 ]
 MethodName = Annotated[str, typer.Option("--method", help="Method; `archflow methods` lists them.")]
 Target = Annotated[str, typer.Option("--target", help="Numeric column to predict.")]
@@ -104,12 +116,23 @@ def open_space(
     identity: list[str] | None = None,
     zero: list[str] | None = None,
     checkpoint: Path | None = None,
+    folder: Path | None = None,
 ) -> Space:
-    """Return a space; the free one takes a checkpoint's vocabulary, or learns it from the tables read."""
+    """Return a space.
+
+    The free one takes a checkpoint's vocabulary, or learns it from the tables read. That of ONNX files lies
+    in `folder`, else in the first of the tables that is a folder, else beside the first table.
+    """
     from archflow import spaces
     from archflow.datasets import read_texts
     from archflow.graphs.operations import IDENTITY_NAMES, ZERO_NAMES
 
+    if name == ONNX:
+        if identity or zero:
+            raise UsageError("--identity and --zero are for space free; imported networks know theirs")
+        return _open_files([table for table in tables if table is not None], checkpoint, folder)
+    if folder is not None:
+        raise UsageError(f"--folder is for space {ONNX}, where an architecture is a file")
     if name != spaces.Free.name:
         if identity or zero:
             raise UsageError(f"--identity and --zero are for space free; {name} knows its operations")
@@ -122,6 +145,40 @@ def open_space(
         return spaces.Free(checkpoint_operations(checkpoint))
     texts = [text for table in tables if table is not None for text in read_texts(table, spaces.Free())]
     return spaces.Free.of_texts(texts, identity=identity or IDENTITY_NAMES, zero=zero or ZERO_NAMES)
+
+
+def _open_files(tables: Sequence[Path], checkpoint: Path | None, folder: Path | None) -> OnnxFolder:
+    """Read the files that tables name, or all of a folder, and say what of them was not understood."""
+    from archflow.datasets import read_texts
+    from archflow.importers import OnnxFolder
+    from archflow.progress import progress_bar
+
+    folders = [path for path in tables if path.is_dir() or path == folder]
+    names = None
+    if tables and not folders:
+        names = [text.strip() for table in tables for text in read_texts(table)]
+    where = folder or (folders[0] if folders else tables[0].parent if tables else None)
+    if where is None:
+        raise UsageError(f"space {ONNX} needs the folder of its files; pass --folder")
+    operations = None
+    if checkpoint is not None:
+        from archflow.pretrain.encoder import checkpoint_operations
+
+        operations = checkpoint_operations(checkpoint)
+    with progress_bar("reading ONNX files") as report:
+        # Bad files are for the reader of the table to report, by their rows.
+        space = OnnxFolder(where, names=names, operations=operations, skip_bad=True, report=report)
+        space.all()
+    reports = [space.network(name).report for name in space.names if name not in space.bad]
+    unknown = sum((Counter(report.unknown) for report in reports), Counter[str]())
+    if unknown:
+        counts = ", ".join(f"{count} {name}" for name, count in unknown.most_common(5))
+        tell(f"{len(unknown)} operators outside the vocabulary are operations of their own: {counts}")
+    if kept := sum(report.control_flow > 0 for report in reports):
+        tell(f"{kept} files have control flow; each if, loop and scan is one node")
+    if unopened := sum(bool(report.external_data) for report in reports):
+        tell(f"{unopened} files keep weights in other files, which were not opened")
+    return space
 
 
 def make_predictor(

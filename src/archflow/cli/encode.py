@@ -9,6 +9,7 @@ import typer
 
 from archflow.cli.common import (
     EncoderFolder,
+    Folder,
     Identity,
     Overwrite,
     Seed,
@@ -34,6 +35,7 @@ def run(
     skip_bad: SkipBad = False,
     identity: Identity = None,
     zero: Zero = None,
+    folder: Folder = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Turn architectures into vectors: a pre-trained encoder's embeddings, or the flow surrogate.
@@ -50,7 +52,7 @@ def run(
 
     table_suffix(out)
     check_outputs(out, overwrite=overwrite)
-    the_space = open_space(space, [table], identity, zero, encoder)
+    the_space = open_space(space, [table], identity, zero, encoder, folder=folder)
     pretrained = load_encoder(encoder, the_space)
     read = read_table(table, the_space, skip_bad=skip_bad)
     tell_skipped(read)

@@ -11,6 +11,7 @@ from archflow.cli.common import (
     Device,
     Duplicates,
     EncoderFolder,
+    Folder,
     FormName,
     Identity,
     Json,
@@ -55,6 +56,7 @@ def run(
     duplicates: Duplicates = "error",
     identity: Identity = None,
     zero: Zero = None,
+    folder: Folder = None,
     json: Json = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -70,7 +72,7 @@ def run(
     from archflow.progress import progress_bar
 
     check_outputs(json, overwrite=overwrite)
-    the_space = open_space(space, [table], identity, zero, encoder)
+    the_space = open_space(space, [table], identity, zero, encoder, folder=folder)
     pretrained = load_encoder(encoder, the_space)
     measured = read_labels(table, the_space, target, skip_bad=skip_bad, duplicates=duplicates)
 

@@ -11,6 +11,7 @@ from archflow.cli.common import (
     Device,
     Duplicates,
     EncoderFolder,
+    Folder,
     FormName,
     Identity,
     MethodName,
@@ -49,6 +50,7 @@ def run(
     duplicates: Duplicates = "error",
     identity: Identity = None,
     zero: Zero = None,
+    folder: Folder = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Fit a predictor on measured architectures and keep it for `archflow rank --model`.
@@ -58,7 +60,7 @@ def run(
     from archflow.progress import progress_bar
 
     check_outputs(out, overwrite=overwrite)
-    the_space = open_space(space, [labels], identity, zero, encoder)
+    the_space = open_space(space, [labels], identity, zero, encoder, folder=folder)
     predictor = make_predictor(
         the_space,
         method=method,

@@ -10,6 +10,7 @@ import typer
 
 from archflow.cli.common import (
     Device,
+    Folder,
     FormName,
     Identity,
     Json,
@@ -58,6 +59,7 @@ def run(
     skip_bad: SkipBad = False,
     identity: Identity = None,
     zero: Zero = None,
+    folder: Folder = None,
     json: Json = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -69,7 +71,7 @@ def run(
     from archflow.progress import progress_bar
 
     check_outputs(json, overwrite=overwrite)
-    the_space = open_space(space, [table], identity, zero)
+    the_space = open_space(space, [table], identity, zero, folder=folder)
     architectures, column = _architectures(the_space, table, all_, sample, proxy, seed, skip_bad)
     config = PretrainConfig.for_space(space, encoder, form=cast("Form", form), seed=seed)
     changes = {"epochs": epochs, "batch_size": batch}

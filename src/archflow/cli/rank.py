@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archflow.cli.common import (
+    ONNX,
     Device,
     Duplicates,
     EncoderFolder,
+    Folder,
     FormName,
     Identity,
     Json,
@@ -34,10 +36,11 @@ from archflow.cli.common import (
     tell_skipped,
     write_record,
 )
-from archflow.errors import UsageError
+from archflow.errors import TableError, UsageError
 
 if TYPE_CHECKING:
     from archflow.graphs import ArchitectureTable
+    from archflow.importers import OnnxFolder
     from archflow.protocols import Space
 
 _SHOWN = 10
@@ -51,7 +54,9 @@ def run(
     labels: Annotated[Path | None, typer.Option("--labels", help="Table of measured architectures.")] = None,
     target: Annotated[str | None, typer.Option("--target", help="Numeric column to predict.")] = None,
     model: Annotated[Path | None, typer.Option("--model", help="Fitted predictor (archflow fit).")] = None,
-    candidates: Annotated[Path | None, typer.Option("--candidates", help="Table of candidates.")] = None,
+    candidates: Annotated[
+        Path | None, typer.Option("--candidates", help="Table of candidates; of space onnx also a folder.")
+    ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Rank the whole space.")] = False,
     sample: Annotated[int | None, typer.Option("--sample", min=1, help="Rank so many, drawn.")] = None,
     top: Annotated[int | None, typer.Option("--top", min=1, help="Keep only the best so many.")] = None,
@@ -66,6 +71,7 @@ def run(
     duplicates: Duplicates = "error",
     identity: Identity = None,
     zero: Zero = None,
+    folder: Folder = None,
     overwrite: Overwrite = False,
     json: Json = None,
 ) -> None:
@@ -89,7 +95,10 @@ def run(
         raise UsageError("say what to rank with one of --candidates, --all and --sample")
     table_suffix(out)
     check_outputs(out, json, overwrite=overwrite)
-    the_space = open_space(space, [labels, candidates], identity, zero, model or encoder)
+    ranked = candidates
+    if space == ONNX and candidates is None:  # all of them, or a sample of all
+        ranked = folder or (None if labels is None else labels.parent)
+    the_space = open_space(space, [labels, ranked], identity, zero, model or encoder, folder)
     if model is not None:
         predictor = Predictor.load(model, the_space, device=device)
     else:
@@ -136,7 +145,10 @@ def _candidates(
     import numpy as np
 
     from archflow.datasets import read_table
+    from archflow.importers import OnnxFolder
 
+    if table is not None and isinstance(space, OnnxFolder) and table.is_dir():
+        return _files(space, table, skip_bad)
     if table is not None:
         read = read_table(table, space, skip_bad=skip_bad)
         tell_skipped(read)
@@ -144,6 +156,19 @@ def _candidates(
     if sample is not None:
         return space.sample(sample, np.random.default_rng(seed)), None
     return space.all(), None
+
+
+def _files(space: OnnxFolder, folder: Path, skip_bad: bool) -> tuple[ArchitectureTable, list[str]]:
+    """Return the networks in a folder, and the names of their files."""
+    if space.bad:
+        first = next(iter(space.bad.values()))
+        if not skip_bad:
+            raise TableError(
+                f"{folder}: {len(space.bad)} of {len(space.names)} files are bad; the first: {first}; "
+                "--skip-bad leaves bad files out"
+            )
+        tell(f"left out {len(space.bad)} bad files; the first: {first}")
+    return space.all(), [name for name in space.names if name not in space.bad]
 
 
 def _refuse_settings_of_model(context: typer.Context) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archflow.cli.common import Json, check_outputs, handled, owns_stdout, print_rows, write_record
+from archflow.cli.common import ONNX, Json, check_outputs, handled, owns_stdout, print_rows, write_record
 
 if TYPE_CHECKING:
     from archflow.graphs import Operations
@@ -37,6 +37,7 @@ def run(
     for name, listed in SPACES.items():
         summary = (listed.__doc__ or "").strip().splitlines()[0]
         rows.append({"space": name, "architectures": listed.size, "description": summary})
+    rows.append({"space": ONNX, "architectures": None, "description": "The ONNX files of a folder, by name."})
     write_record(json, {"spaces": rows})
     if not owns_stdout(json):
         print_rows(

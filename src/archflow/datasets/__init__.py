@@ -2,6 +2,7 @@
 
 from archflow.datasets.check import ColumnReport, TableReport, check_table
 from archflow.datasets.digits import digits_table
+from archflow.datasets.doctor import Finding
 from archflow.datasets.labels import MINIMUM_LABELS, require_labels
 from archflow.datasets.rows import BadRow
 from archflow.datasets.splits import PROTOCOL_SEEDS, Split, draw_labels, paper_split
@@ -13,6 +14,7 @@ __all__ = [
     "BadRow",
     "ColumnReport",
     "Duplicates",
+    "Finding",
     "MeasuredTable",
     "Split",
     "TableReport",

@@ -15,11 +15,12 @@ class AttributeScale:
     """Logarithms of attributes, standardised over the nodes that have them.
 
     Sizes act by their ratios, hence the logarithm: a number a becomes (sign(a) log(1 + |a|) - centre) /
-    spread, and 0, which says that a node has none, stays 0.
+    spread, and 0, which says that a node has none, stays 0. Where an attribute does not vary, all that have it
+    get 1, so that it still tells them from the others.
 
     Attributes:
-        centre: Mean logarithm of each attribute, (F,) float32.
-        spread: Its standard deviation, (F,) float32; 1 where the attribute does not vary.
+        centre: Mean logarithm of each attribute, (F,) float32; 0 where it does not vary.
+        spread: Its standard deviation, (F,) float32; where it does not vary, its value.
     """
 
     centre: NDArray[np.float32]
@@ -34,7 +35,9 @@ class AttributeScale:
         centre = logarithms.sum(axis=0) / counts  # absent ones are 0
         spread = np.sqrt(((logarithms - centre) ** 2 * present).sum(axis=0) / counts)
         varies = spread > 1e-6 * np.maximum(np.abs(centre), 1)  # the rest is rounding
-        return cls(centre.astype(np.float32), np.where(varies, spread, 1).astype(np.float32))
+        alone = np.where(centre == 0, 1, centre)  # of an attribute that no node has
+        centre, spread = np.where(varies, centre, 0), np.where(varies, spread, alone)
+        return cls(centre.astype(np.float32), spread.astype(np.float32))
 
     def __call__(self, attributes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bring attributes (N, F) to the scale, (N, F) float32."""

@@ -7,13 +7,17 @@ from archflow.protocols import Space
 from archflow.spaces.darts import DARTS
 from archflow.spaces.declared import Declared, choices
 from archflow.spaces.enas import ENAS
+from archflow.spaces.fbnet import FBNet
 from archflow.spaces.free import Free
+from archflow.spaces.gpt import GPT
+from archflow.spaces.mnasnet import MnasNet
 from archflow.spaces.nasbench101 import NASBench101
 from archflow.spaces.nasbench201 import NASBench201
 from archflow.spaces.nasbench_asr import NASBenchASR
 from archflow.spaces.nasbench_graph import NASBenchGraph
 from archflow.spaces.nasbench_macro import NASBenchMacro
 from archflow.spaces.nasbench_nlp import NASBenchNLP
+from archflow.spaces.nats_size import NATSSize
 from archflow.spaces.space_file import SUFFIXES as _FILE_SUFFIXES
 from archflow.spaces.space_file import from_yaml
 from archflow.spaces.template import Choice
@@ -31,6 +35,10 @@ _ALL: tuple[type[Space], ...] = (
     NASBenchNLP,
     TransNASMicro,
     TransNASMacro,
+    NATSSize,
+    MnasNet,
+    FBNet,
+    GPT,
     Free,
 )
 
@@ -60,16 +68,20 @@ def get(name: str) -> Space:
 __all__ = [
     "DARTS",
     "ENAS",
+    "GPT",
     "SPACES",
     "Choice",
     "Declared",
+    "FBNet",
     "Free",
+    "MnasNet",
     "NASBench101",
     "NASBench201",
     "NASBenchASR",
     "NASBenchGraph",
     "NASBenchMacro",
     "NASBenchNLP",
+    "NATSSize",
     "TransNASMacro",
     "TransNASMicro",
     "choices",

@@ -44,7 +44,9 @@ TEXTS = {
     "nats_size": "16:16:8:64:32",
     "mnasnet": "6,3,1,0|4,5,2,0|6,3,1,0|4,5,2,0|6,3,1,0|4,5,2,0|6,3,1,0",
     "fbnet": ",".join(["k5_e6", "skip", "k3_e1_g2"] * 7 + ["k5_e6"]),
-    "gpt": '{"embed_dim":384,"n_layer":2,"n_head":[12,4],"mlp_ratio":[2,3],"bias":false}',
+    "gpt": json.dumps(
+        {"embed_dim": 384, "n_layer": 10, "n_head": [12, 4] * 5, "mlp_ratio": [2, 3] * 5, "bias": False}
+    ),
     "free": "input,conv,relu,output;0>1,1>2,2>3",
 }
 """One text of each space, by the space's name; to the other spaces they are foreign."""
