@@ -61,7 +61,7 @@ def test_ctrl_c_says_how_to_go_on(run, monkeypatch, tmp_path):
     [
         ("--space nasbench201 --count 2 --task cifar", "unknown task 'cifar'; choose from: digits"),
         ("--space nasbench101 --count 2", "space 'nasbench101' has no networks"),
-        ("--space nasbench201 --count 20000", "cannot draw 20000 distinct cells"),
+        ("--space nasbench201 --count 20000", "cannot draw 20000 distinct architectures"),
         ("--space free --count 2", "the free space cannot be sampled"),
     ],
 )

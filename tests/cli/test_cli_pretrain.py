@@ -132,7 +132,7 @@ def test_say_what_to_pretrain_on(refused, measured, tmp_path):
     refused(*command, "--all", "--sample", "3", code=2, parts=[one_of])
     refused(*command, "--table", measured, "--all", code=2, parts=[one_of])
     refused(*command, "--all", "--proxy", "acc", code=2, parts=["--proxy names a column of --table"])
-    refused(*command, "--sample", "20000", code=2, parts=["cannot draw 20000 distinct cells"])
+    refused(*command, "--sample", "20000", code=2, parts=["cannot draw 20000 distinct architectures"])
     assert not (tmp_path / "e").exists()
 
 
