@@ -67,6 +67,22 @@ TASKS = (
 )
 
 
+INTRODUCTION = """\
+# Results on every table
+
+Made by one command, which reads the real tables from the folder that `ARCHFLOW_DATA` names:
+
+    python benchmarks/every_space.py
+
+{labels} rows of each table are labelled, drawn with the seeds 0 to {last}, and all others predicted. A cell holds
+Kendall's tau / Precision@5 %, the mean over the draws; higher is better. `fgp-gin` starts from the encoder that
+archflow ships (NAS-Bench-201 and NAS-Bench-101), elsewhere from one that was pre-trained for {epochs} epochs on
+at most {most:,} architectures of the table, without labels. All settings are the defaults. [The log](LOG.md)
+says which choices were made while looking at these tables: some defaults on the first two spaces, and how
+`mnasnet`, `fbnet` and `gpt` become graphs.
+"""
+
+
 def read_back(space: Space, measured: MeasuredTable) -> int:
     """Count the rows that are written as they were read."""
     return sum(
@@ -128,19 +144,7 @@ def run(task: Task, folder: Path, work: Path, seeds: int) -> None:
 def page(work: Path, seeds: int) -> str:
     """Write the page from what is kept in `work`."""
     lines = [
-        "# Results on every table",
-        "",
-        "Made by one command, which reads the real tables from the folder that `ARCHFLOW_DATA` names:",
-        "",
-        "    python benchmarks/every_space.py",
-        "",
-        f"{LABELS} rows of each table are labelled, drawn with the seeds 0 to {seeds - 1}, and all others",
-        "predicted. A cell holds Kendall's tau / Precision@5 %, each the mean over the draws; higher is better.",
-        "`fgp-gin` starts from the encoder that archflow ships (NAS-Bench-201 and NAS-Bench-101), elsewhere from",
-        f"one that was pre-trained for {EPOCHS} epochs on at most {MOST_UNLABELLED:,} architectures of the table,",
-        "without labels. All settings are the defaults. [The log](LOG.md) says which choices were made while",
-        "looking at these tables: some defaults on the first two spaces, and how `mnasnet`, `fbnet` and `gpt`",
-        "become graphs.",
+        *INTRODUCTION.format(labels=LABELS, last=seeds - 1, epochs=EPOCHS, most=MOST_UNLABELLED).splitlines(),
         "",
         "| table | target | " + " | ".join(METHODS) + " |",
         "|---|---|" + "---|" * len(METHODS),

@@ -105,7 +105,8 @@ def calls_that_run_data(code):
             word.arg == "allow_pickle" and getattr(word.value, "value", True) for word in node.keywords
         )
         only_weights = called == "torch.load" and any(
-            word.arg == "weights_only" and getattr(word.value, "value", None) is True for word in node.keywords
+            word.arg == "weights_only" and getattr(word.value, "value", False) is True
+            for word in node.keywords
         )
         runs = called in ("eval", "exec", "__import__") or (
             name in ("load", "loads") and module in banned_modules and not only_weights

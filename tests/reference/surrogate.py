@@ -8,7 +8,7 @@ from archflow.graphs import Architecture
 def surrogate(architecture: Architecture, names, r, P, W, alpha, sizes=None):
     """Return s(G), (k,), of one architecture; `names` gives the row of P for each operation.
 
-    Where nodes have attributes, `sizes` are their F scaled numbers, (n, F), and P has a row for each of the F.
+    Where nodes have attributes, `sizes` are their F scaled numbers, (n, F), and P has F more rows.
     """
     n, k = architecture.n_nodes, len(r)
     before = [[] for _ in range(n)]

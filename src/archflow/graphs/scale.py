@@ -15,8 +15,8 @@ class AttributeScale:
     """Logarithms of attributes, standardised over the nodes that have them.
 
     Sizes act by their ratios, hence the logarithm: a number a becomes (sign(a) log(1 + |a|) - centre) /
-    spread, and 0, which says that a node has none, stays 0. Where an attribute does not vary, all that have it
-    get 1, so that it still tells them from the others.
+    spread, and 0, which says that a node has none, stays 0. Where an attribute does not vary, all that have
+    it get 1, so that it still tells them from the others.
 
     Attributes:
         centre: Mean logarithm of each attribute, (F,) float32; 0 where it does not vary.

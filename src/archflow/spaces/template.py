@@ -125,7 +125,8 @@ class Template:
         """
         if self.size > MOST_LISTED:
             raise UsageError(
-                f"the space has {Decimal(self.size):.3g} architectures, too many to list; draw a sample (--sample)"
+                f"the space has {Decimal(self.size):.3g} architectures, too many to list; "
+                "draw a sample (--sample)"
             )
         return self.table(self.rows(0, self.size))
 
