@@ -74,12 +74,12 @@ Made by one command, which reads the real tables from the folder that `ARCHFLOW_
 
     python benchmarks/every_space.py
 
-{labels} rows of each table are labelled, drawn with the seeds 0 to {last}, and all others predicted. A cell holds
-Kendall's tau / Precision@5 %, the mean over the draws; higher is better. `fgp-gin` starts from the encoder that
-archflow ships (NAS-Bench-201 and NAS-Bench-101), elsewhere from one that was pre-trained for {epochs} epochs on
-at most {most:,} architectures of the table, without labels. All settings are the defaults. [The log](LOG.md)
-says which choices were made while looking at these tables: some defaults on the first two spaces, and how
-`mnasnet`, `fbnet` and `gpt` become graphs.
+{labels} rows of each table are labelled, drawn with the seeds 0 to {last}, and all others predicted. A cell
+holds Kendall's tau / Precision@5 %, the mean over the draws; higher is better. `fgp-gin` starts from the
+encoder that archflow ships (NAS-Bench-201 and NAS-Bench-101), elsewhere from one that was pre-trained for
+{epochs} epochs on at most {most:,} architectures of the table, without labels. All settings are the defaults.
+[The log](LOG.md) says which choices were made while looking at these tables: some defaults on the first two
+spaces, and how `mnasnet`, `fbnet` and `gpt` become graphs.
 """
 
 
