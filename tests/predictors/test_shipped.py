@@ -8,9 +8,16 @@ import pytest
 from archflow.errors import CheckpointError, UsageError
 from archflow.graphs import Operations
 from archflow.predictors import shipped
-from archflow.predictors.shipped import shipped_encoder, shipped_folder, unlabelled_architectures
+from archflow.predictors.shipped import (
+    shipped_encoder,
+    shipped_folder,
+    unlabelled_architectures,
+    within_budget,
+)
+from archflow.pretrain import PretrainConfig
 from archflow.spaces.free import Free
 from archflow.spaces.nasbench201 import NASBench201
+from archflow.spaces.nasbench_nlp import NASBenchNLP
 
 
 @pytest.fixture
@@ -96,3 +103,56 @@ def test_of_a_large_space_that_cannot_be_sampled_nothing():
             raise UsageError("no")
 
     assert unlabelled_architectures(Unsampled(), seed=0) is None
+
+
+def work_of(table, config):
+    """Nodes and edges that a run passes, each distinct graph once an epoch."""
+    formed = table.in_form(config.form)
+    distinct = formed[np.unique(formed.keys(), return_index=True)[1]].columns
+    return (len(distinct.operation_ids) + len(distinct.sources)) * config.training.epochs
+
+
+def test_a_run_that_fits_is_left_alone(space):
+    table, config = space.all()[:300], PretrainConfig()
+    assert within_budget(table, config) == (table, config)
+
+
+@pytest.mark.parametrize("form", ["as-written", "collapsed"])
+def test_a_larger_run_is_cut_to_the_budget(space, monkeypatch, form):
+    table, config = space.all(), PretrainConfig(form=form)
+    monkeypatch.setattr(shipped, "BUDGET", work_of(table, config) // 9)
+    smaller, shorter = within_budget(table, config)
+    assert 0.9 * shipped.BUDGET < work_of(smaller, shorter) <= shipped.BUDGET
+    assert 0.25 < shorter.training.epochs / 200 < 0.45
+    assert set(smaller.keys().tolist()) <= set(table.keys().tolist())
+    assert dataclasses.replace(shorter, training=config.training) == config
+    again, _ = within_budget(table, config)
+    assert again.digest() == smaller.digest()
+    other, _ = within_budget(table, dataclasses.replace(config, seed=1))
+    assert other.digest() != smaller.digest()
+
+
+def test_no_run_is_cut_to_nothing(space, monkeypatch):
+    monkeypatch.setattr(shipped, "BUDGET", 1)
+    smaller, shorter = within_budget(space.all(), PretrainConfig())
+    assert (len(smaller), shorter.training.epochs) == (1000, 20)
+    few, _ = within_budget(space.all()[::800], PretrainConfig())
+    assert len(few) == len(np.unique(space.all()[::800].collapsed().keys()))
+
+
+def test_only_a_run_that_nobody_asked_for_is_cut(make, table, values, candidates, pretraining, monkeypatch):
+    monkeypatch.setattr(shipped, "BUDGET", 1)
+    monkeypatch.setattr(shipped, "_FEWEST_ARCHITECTURES", 3)
+    monkeypatch.setattr(shipped, "_FEWEST_EPOCHS", 1)
+    wished = make("fgp-gin", encoder=None, pretraining=pretraining["gin"], unlabelled=candidates)
+    wished.fit(table, values)
+    assert wished.encoder.provenance["data"]["architectures"] == len(candidates)
+    silent = make("fgp-gated_gcn", encoder=None, unlabelled=candidates).fit(table, values)
+    assert silent.encoder.provenance["data"]["architectures"] == 3
+    assert silent.encoder.config.training.epochs == 1
+
+
+def test_a_space_without_end_is_drawn_from_where_it_can_be(monkeypatch):
+    monkeypatch.setattr(shipped, "LARGEST_WHOLE", 30)
+    assert len(unlabelled_architectures(NASBenchNLP(), seed=0)) == 30
+    assert unlabelled_architectures(Free(Operations.of(["conv"])), seed=0) is None

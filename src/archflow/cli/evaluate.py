@@ -63,7 +63,7 @@ def run(
     """Score a method on a table: draw labels, predict all other rows, compare.
 
     An fgp method takes --pretrained, else the encoder that archflow ships for the space, else it pre-trains
-    once on all architectures of the table, those to be predicted included (no label is used).
+    once on the table, rows to be predicted included (no label is used); for minutes, or --pretrain-epochs.
 
     Example: archflow evaluate --space nasbench201 --table nasbench201.parquet --target cifar10_test_acc
     --labels 78 --method fgp-gin --seeds 5

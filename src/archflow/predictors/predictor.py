@@ -21,7 +21,7 @@ from archflow.predictors.methods import DEFAULT, method_named
 from archflow.predictors.onehot_forest import OneHotForest
 from archflow.predictors.random_order import RandomOrder
 from archflow.predictors.ranking import Ranking
-from archflow.predictors.shipped import shipped_encoder, unlabelled_architectures
+from archflow.predictors.shipped import shipped_encoder, unlabelled_architectures, within_budget
 from archflow.pretrain import PretrainConfig, PretrainedEncoder, pretrain
 from archflow.pretrain.encoder import require_vocabulary
 from archflow.progress import Report, silent
@@ -309,9 +309,11 @@ class Predictor:
         table = self._unlabelled
         if table is None:
             table = unlabelled_architectures(self.space, self.config.seed)
-        return pretrain(
-            self.space, labelled if table is None else table, config, device=self._device, report=report
-        )
+        if table is None:
+            table = labelled
+        if self._pretraining is None:
+            table, config = within_budget(table, config)
+        return pretrain(self.space, table, config, device=self._device, report=report)
 
     def _check_encoder(self, encoder: PretrainedEncoder) -> None:
         require_vocabulary(encoder.operations, self.space.operations, "the pre-trained encoder")
