@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -145,10 +145,9 @@ def _candidates(
     import numpy as np
 
     from archflow.datasets import read_table
-    from archflow.importers import OnnxFolder
 
-    if table is not None and isinstance(space, OnnxFolder) and table.is_dir():
-        return _files(space, table, skip_bad)
+    if table is not None and space.name == ONNX and table.is_dir():
+        return _files(cast("OnnxFolder", space), table, skip_bad)
     if table is not None:
         read = read_table(table, space, skip_bad=skip_bad)
         tell_skipped(read)
