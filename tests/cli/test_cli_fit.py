@@ -63,7 +63,7 @@ def test_unlabelled_and_bad_rows_are_counted(fit, table, cells):
     path = table("t.csv", arch=[*cells[:8], "spam"], acc=[None, *np.arange(8.0)])
     folder, outcome = fit(path, "random", "--skip-bad")
     told = outcome.err.splitlines()
-    assert told[0].startswith("left out 1 bad rows; the first: row 9: arch 'spam'")
+    assert told[0].startswith("left out 1 bad row; the first: row 9: arch 'spam'")
     assert "left out 1 rows without a value of acc" in told
     assert told[-1] == f"{folder}: random fitted on 7 architectures"
 

@@ -66,6 +66,23 @@ def test_a_table_of_candidates_and_the_folder_named(folder, run):
     assert {row["arch"] for row in read_csv("ranking.csv")} == {"net03.onnx", "net05.onnx"}
 
 
+def test_a_folder_of_candidates_in_the_folder_of_files(folder, run, tmp_path):
+    (folder / "broken.onnx").write_bytes(b"not among the candidates")
+    write_chain(folder / "new" / "wide.onnx", 2, 128)
+    write_chain(folder / "new" / "thin.onnx", 2, 4)
+    run(f"{RANK} --candidates networks/new --folder {folder}")
+    assert {row["arch"] for row in read_csv("ranking.csv")} == {"new/wide.onnx", "new/thin.onnx"}
+    (folder / "none").mkdir()
+    empty = run(f"{RANK} --candidates networks/none --folder networks --overwrite", code=2)
+    assert "networks/none: no file" in empty.err
+    apart = run(f"{RANK} --candidates networks --folder networks/new --overwrite", code=2)
+    assert "--candidates networks is not in --folder networks/new" in apart.err
+
+
+def test_candidates_that_are_not_there(folder, run):
+    assert "nowhere: there is no such file or folder" in run(f"{RANK} --candidates nowhere", code=1).err
+
+
 def test_all_and_a_sample_are_files_of_the_folder(folder, run):
     run(f"{RANK} --all --folder networks")
     assert len(read_csv("ranking.csv")) == 12
@@ -98,7 +115,10 @@ def test_other_commands_take_files_beside_the_table(folder, run, tmp_path):
 
 def test_an_unknown_operator_is_counted(folder, run):
     write_chain(folder / "odd.onnx", 2, 16, last="Strange", domain="my.own")
-    assert "1 operators outside the vocabulary" in run(f"{RANK} --candidates networks").err
+    assert (
+        "outside the vocabulary, each an operation of its own: 1 my.own.Strange"
+        in run(f"{RANK} --candidates networks").err
+    )
 
 
 def test_a_broken_file_is_named_and_can_be_left_out(folder, run):
@@ -106,7 +126,7 @@ def test_a_broken_file_is_named_and_can_be_left_out(folder, run):
     failed = run(f"{RANK} --candidates networks", code=1)
     assert "1 of 12 files are bad" in failed.err
     assert "net07.onnx" in failed.err
-    assert "left out 1 bad files" in run(f"{RANK} --candidates networks --skip-bad").err
+    assert "left out 1 bad file;" in run(f"{RANK} --candidates networks --skip-bad").err
     assert len(read_csv("ranking.csv")) == 11
 
 

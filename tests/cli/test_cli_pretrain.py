@@ -107,7 +107,7 @@ def test_json_alone_on_stdout(tiny, measured):
 def test_skip_bad_counts(tiny, table, cells):
     path = table("t.csv", arch=[*cells[:6], "spam"])
     folder, outcome = tiny("e", "--table", path, "--epochs", "1", "--skip-bad")
-    assert outcome.err.startswith("left out 1 bad rows; the first: row 7: arch 'spam'")
+    assert outcome.err.startswith("left out 1 bad row; the first: row 7: arch 'spam'")
     assert PretrainedEncoder.load(folder).provenance["data"]["architectures"] == 6
 
 

@@ -119,7 +119,7 @@ def test_skip_bad_counts_in_labels_and_candidates(rank, table, cells):
         "--labels", labels, "--target", "acc", "--method", "random", "--candidates", some, "--skip-bad"
     )
     told = outcome.err.splitlines()
-    assert told[0].startswith("left out 1 bad rows; the first: row 9: arch 'spam'")
+    assert told[0].startswith("left out 1 bad row; the first: row 9: arch 'spam'")
     assert told[1].startswith("left out 2 bad rows; the first: row 1: arch 'eggs'")
     assert len(rows) == 4
 

@@ -26,3 +26,7 @@ def test_json_alone_on_stdout(run):
 def test_json_to_a_file(run, tmp_path):
     run("spaces", "--json", tmp_path / "spaces.json")
     assert len(json.loads((tmp_path / "spaces.json").read_text())["spaces"]) == len(spaces.SPACES) + 1
+
+
+def test_the_space_of_files_has_operations_only_with_its_files(refused):
+    refused("spaces --space onnx", code=2, parts=["space onnx is a folder of files"])

@@ -324,8 +324,8 @@ def test_idle_inputs_and_constant_outputs_are_left_out_and_said(read):
     assert network.report.dropped == 1
     assert network.report.removed == 1
     assert network.report.warnings == (
-        "1 outputs do not depend on the inputs and are left out",
-        "1 inputs reach no output and are left out",
+        "left out outputs that do not depend on the inputs: 1",
+        "left out inputs that reach no output: 1",
     )
 
 

@@ -252,7 +252,7 @@ def test_weights_that_reach_no_output_are_left_out():
     assert operations(imported) == ("input", "relu", "output")
     assert imported.report.parameters == 0
     assert imported.report.dropped == 1
-    assert imported.report.warnings == ("1 inputs reach no output and are left out",)
+    assert imported.report.warnings == ("left out inputs that reach no output: 1",)
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_a_space_of_ones_own_needs_its_own_name():
     for name in ("", "a b", "a-b", "../up", "3x", "é", "x" * 81, "a\n"):
         with pytest.raises(UsageError, match="a word of letters, digits and _"):
             require_own_name(name)
-    for name in ("nasbench201", "free", "NASBench201"):
+    for name in ("nasbench201", "free", "NASBench201", "onnx"):
         with pytest.raises(UsageError, match=f"has a space named '{name.lower()}'; give yours another"):
             require_own_name(name)
 

@@ -96,7 +96,7 @@ def handled(command: Callable[P, T]) -> Callable[P, T]:
             bad_use = isinstance(error, UnknownNameError | UsageError | OutputExistsError)
             raise typer.Exit(BAD_USE if bad_use else FAILED) from None
         except KeyboardInterrupt as stop:
-            typer.echo(f"archflow: {stop or 'stopped'}", err=True)
+            typer.echo(f"archflow: {str(stop) or 'stopped'}", err=True)
             raise typer.Exit(FAILED) from None
         except BrokenPipeError:  # whoever read our output has seen enough, as with `| head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -150,6 +150,7 @@ def open_space(
 def _open_files(tables: Sequence[Path], checkpoint: Path | None, folder: Path | None) -> OnnxFolder:
     """Read the files that tables name, or all of a folder, and say what of them was not understood."""
     from archflow.datasets import read_texts
+    from archflow.datasets.doctor.findings import plural
     from archflow.importers import OnnxFolder
     from archflow.progress import progress_bar
 
@@ -173,11 +174,11 @@ def _open_files(tables: Sequence[Path], checkpoint: Path | None, folder: Path | 
     unknown = sum((Counter(report.unknown) for report in reports), Counter[str]())
     if unknown:
         counts = ", ".join(f"{count} {name}" for name, count in unknown.most_common(5))
-        tell(f"{len(unknown)} operators outside the vocabulary are operations of their own: {counts}")
+        tell(f"operators outside the vocabulary, each an operation of its own: {counts}")
     if kept := sum(report.control_flow > 0 for report in reports):
-        tell(f"{kept} files have control flow; each if, loop and scan is one node")
+        tell(f"control flow in {plural(kept, 'file')}; each if, loop and scan is one node")
     if unopened := sum(bool(report.external_data) for report in reports):
-        tell(f"{unopened} files keep weights in other files, which were not opened")
+        tell(f"weights beside {plural(unopened, 'file')}, in files of their own, were not opened")
     return space
 
 
@@ -287,9 +288,11 @@ def read_labels(
 
 def tell_skipped(table: MeasuredTable) -> None:
     """Count what reading a table left out."""
+    from archflow.datasets.doctor.findings import plural
+
     if table.skipped:
-        tell(f"left out {len(table.skipped)} bad rows; the first: {table.skipped[0]}")
+        tell(f"left out {plural(len(table.skipped), 'bad row')}; the first: {table.skipped[0]}")
     if table.n_merged:
-        tell(f"joined {table.n_merged} rows into earlier rows of the same architecture")
+        tell(f"joined {plural(table.n_merged, 'row')} into earlier rows of the same architecture")
     if table.n_unlabelled:
-        tell(f"left out {table.n_unlabelled} rows without a value of {table.target}")
+        tell(f"left out {plural(table.n_unlabelled, 'row')} without a value of {table.target}")

@@ -96,6 +96,11 @@ def run(
     table_suffix(out)
     check_outputs(out, json, overwrite=overwrite)
     ranked = candidates
+    if space == ONNX and candidates is not None:
+        if not candidates.exists():
+            raise TableError(f"{candidates}: there is no such file or folder")
+        if folder and candidates.is_dir() and not candidates.resolve().is_relative_to(folder.resolve()):
+            raise UsageError(f"--candidates {candidates} is not in --folder {folder}; pass a folder in it")
     if space == ONNX and candidates is None:  # all of them, or a sample of all
         ranked = folder or (None if labels is None else labels.parent)
     the_space = open_space(space, [labels, ranked], identity, zero, model or encoder, folder)
@@ -158,16 +163,24 @@ def _candidates(
 
 
 def _files(space: OnnxFolder, folder: Path, skip_bad: bool) -> tuple[ArchitectureTable, list[str]]:
-    """Return the networks in a folder, and the names of their files."""
-    if space.bad:
-        first = next(iter(space.bad.values()))
-        if not skip_bad:
-            raise TableError(
-                f"{folder}: {len(space.bad)} of {len(space.names)} files are bad; the first: {first}; "
-                "--skip-bad leaves bad files out"
-            )
-        tell(f"left out {len(space.bad)} bad files; the first: {first}")
-    return space.all(), [name for name in space.names if name not in space.bad]
+    """Return the networks in a folder, and the names of their files, which are relative to the space's."""
+    from archflow.datasets.doctor.findings import plural
+
+    inside, root = folder.resolve(), space.folder.resolve()
+    names = [name for name in space.names if (root / name).is_relative_to(inside)]
+    if not names:
+        raise UsageError(f"{folder}: no file in it ends with .onnx")
+    bad = [space.bad[name] for name in names if name in space.bad]
+    if bad and not skip_bad:
+        raise TableError(
+            f"{folder}: {len(bad)} of {plural(len(names), 'file')} are bad; the first: {bad[0]}; "
+            "--skip-bad leaves bad files out"
+        )
+    if bad:
+        tell(f"left out {plural(len(bad), 'bad file')}; the first: {bad[0]}")
+    good, chosen = [name for name in space.names if name not in space.bad], set(names)
+    rows = [row for row, name in enumerate(good) if name in chosen]
+    return space.all()[rows], [good[row] for row in rows]
 
 
 def _refuse_settings_of_model(context: typer.Context) -> None:

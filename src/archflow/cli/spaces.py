@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archflow.cli.common import ONNX, Json, check_outputs, handled, owns_stdout, print_rows, write_record
+from archflow.errors import UsageError
 
 if TYPE_CHECKING:
     from archflow.graphs import Operations
@@ -30,6 +31,10 @@ def run(
     from archflow.spaces import SPACES, get
 
     check_outputs(json, overwrite=False)
+    if space == ONNX:
+        raise UsageError(
+            f"space {ONNX} is a folder of files, which tell its operations; see docs/importers.md"
+        )
     if space is not None:
         _show(get(space), json)
         return

@@ -238,7 +238,7 @@ class OperatorGraph:
         names = checked_attributes(attributes)
         outputs = [value for value in self._outputs if value not in self._constants]
         if constant := len(self._outputs) - len(outputs):
-            self.warnings.append(f"{constant} outputs do not depend on the inputs and are left out")
+            self.warnings.append(f"left out outputs that do not depend on the inputs: {constant}")
         alive = live(self._operators, outputs)
         dropped = len(self._operators) - len(alive)
         operators, outputs, removed = fold(alive, outputs, self._constants)
@@ -284,7 +284,7 @@ class OperatorGraph:
         if not outputs or not inputs:
             raise InvalidArchitectureError(f"{self.source}: no input reaches an output")
         if idle := len(self._inputs) - len(inputs):
-            self.warnings.append(f"{idle} inputs reach no output and are left out")
+            self.warnings.append(f"left out inputs that reach no output: {idle}")
         numbers = [input_numbers(self.shapes[value], integers=self._inputs[value]) for value in inputs]
         channels = {value: own["channels"] for value, own in zip(inputs, numbers, strict=True)}
         measured = operator_numbers(operators, channels, self._constants)

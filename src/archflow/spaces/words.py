@@ -102,6 +102,6 @@ def require_own_name(name: str) -> str:
             f"a space's name is a word of letters, digits and _, {MAX_NAME} characters at most, "
             f"not {short(name)}"
         )
-    if name.lower() in SPACES:  # folders of encoders, too, may not tell capitals apart
+    if name.lower() in (*SPACES, "onnx"):  # folders of encoders, too, may not tell capitals apart
         raise UsageError(f"archflow has a space named {name.lower()!r}; give yours another name")
     return name
