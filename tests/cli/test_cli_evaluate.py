@@ -109,7 +109,7 @@ def test_skip_bad_counts(evaluate, table, cells):
     path = table("t.csv", arch=[*cells[:10], "spam"], acc=[*range(9), None, 3])
     record, outcome = evaluate(path, "random", "--skip-bad", labels=5)
     assert outcome.err.splitlines()[0].startswith("left out 1 bad row; the first: row 11: arch 'spam'")
-    assert "left out 1 rows without a value of acc" in outcome.err
+    assert "left out 1 row without a value of acc" in outcome.err
     assert record["labels"] == 5
 
 

@@ -64,7 +64,7 @@ def test_unlabelled_and_bad_rows_are_counted(fit, table, cells):
     folder, outcome = fit(path, "random", "--skip-bad")
     told = outcome.err.splitlines()
     assert told[0].startswith("left out 1 bad row; the first: row 9: arch 'spam'")
-    assert "left out 1 rows without a value of acc" in told
+    assert "left out 1 row without a value of acc" in told
     assert told[-1] == f"{folder}: random fitted on 7 architectures"
 
 

@@ -30,3 +30,11 @@ def test_json_to_a_file(run, tmp_path):
 
 def test_the_space_of_files_has_operations_only_with_its_files(refused):
     refused("spaces --space onnx", code=2, parts=["space onnx is a folder of files"])
+
+
+def test_ctrl_c_is_one_line(refused, monkeypatch):
+    def interrupted(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(spaces, "get", interrupted)
+    assert refused("spaces --space free", code=1) == "archflow: stopped\n"
