@@ -209,7 +209,7 @@ def test_a_constant_target_to_minimise_is_shown_as_it_is(reject, table, cells):
 
 def test_more_labels_than_rows(reject, measured):
     reject(
-        "evaluate", measured, "20 labels leave -4 of 16 rows to score", "at least 2", code=2,
+        "evaluate", measured, "20 labels leave too few of 16 rows to score", "label at most 14", code=2,
         more=["--labels", "20"],
     )  # fmt: skip
 

@@ -77,6 +77,7 @@ def test_edges_are_joined_where_they_meet(cell):
         (["0>1"], ["0", "0"], "the inputs are 0, 0, but"),
         (["0>1", "0>2"], None, "no edge leaves the maps 1, 2; exactly one is the output"),
         (["0-1"], None, "edge '0-1' is not source>target"),
+        (["0->1"], None, "edge '0->1' is not source>target"),
         (["0>1>2"], None, "map '1>2' must be 1 to 80"),
         ([">1"], None, "map '' must be 1 to 80"),
         ([f"{'x' * 90}>1"], None, "map 'xxx.*must be 1 to 80"),

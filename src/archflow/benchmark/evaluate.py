@@ -115,8 +115,8 @@ def evaluate(
         raise TableError(f"column {table.target!r} has {len(values)} rows and no two values; nothing to rank")
     if labels > len(values) - 2:
         raise UsageError(
-            f"{labels} labels leave {len(values) - labels} of {len(values)} rows to score; "
-            "at least 2 are needed"
+            f"{labels} labels leave too few of {len(values)} rows to score; "
+            f"label at most {len(values) - 2}, so that 2 are left"
         )
     runs: list[Run] = []
     encoder, settings = None, {}

@@ -240,6 +240,6 @@ def _problem(folder: Path, name: str) -> str | None:
         path = (folder / name).resolve()
         if not path.is_relative_to(folder.resolve()):
             return f"leads out of {folder} through a link"
-        return None if path.is_file() else f"is no file in {folder}"
+        return None if path.is_file() else f"is no file in {folder}, to which names are relative"
     except (OSError, RuntimeError):  # a name that is too long, a loop of links
         return f"is no file in {folder}"

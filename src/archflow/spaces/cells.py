@@ -95,7 +95,7 @@ def wiring_of_nodes(
 
 def _pair(edge: str) -> tuple[str, str]:
     source, arrow, target = edge.partition(">")
-    if not arrow:
+    if not arrow or source.endswith("-"):
         _refuse(f"edge {short(edge)} is not source>target with the names of two maps")
     return require_plain_name("map", source), require_plain_name("map", target)
 
