@@ -176,7 +176,9 @@ def test_as_few_rows_as_can_be_scored(score, measure):
 
 @pytest.mark.parametrize("labels", [21, 22, 23, 1000])
 def test_too_many_labels(score, measure, labels):
-    with pytest.raises(UsageError, match=f"{labels} labels leave too few of 22 rows to score; label at most 20"):
+    with pytest.raises(
+        UsageError, match=f"{labels} labels leave too few of 22 rows to score; label at most 20"
+    ):
         score(on=measure(22), labels=labels)
 
 
