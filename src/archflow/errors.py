@@ -52,3 +52,13 @@ def unknown_name(kind: str, name: str, choices: Iterable[str]) -> UnknownNameErr
     near = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     return UnknownNameError(f"unknown {kind} {name!r}; choose from: {', '.join(options)}.{hint}")
+
+
+def short(text: str) -> str:
+    """Quote a text for a message, cut where it is long."""
+    return repr(text) if len(text) <= 80 else f"{text[:80]!r}..."
+
+
+def plural(count: int, noun: str) -> str:
+    """Write a count with its noun, such as "1 row" and "2 rows"."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -152,3 +152,20 @@ def test_bad_use(folder, run):
     empty = folder.parent / "empty"
     empty.mkdir()
     assert "no file in it ends with .onnx" in run(f"{RANK} --candidates empty", code=2).err
+
+
+@pytest.mark.parametrize("what", ["--all", "--sample 5"])
+def test_a_whole_folder_names_its_broken_files(folder, run, what):
+    (folder / "net07.onnx").write_bytes(b"\x08\x07 this is no model")
+    failed = run(f"{RANK} {what} --folder networks", code=1)
+    assert "1 of 12 files are bad" in failed.err
+    assert "left out 1 bad file" in run(f"{RANK} {what} --folder networks --skip-bad").err
+    pretrain = f"pretrain --space onnx --folder networks {what} --epochs 1 --width 8 --out encoder"
+    assert "net07.onnx" in run(pretrain, code=1).err
+    run(f"{pretrain} --skip-bad")
+
+
+def test_files_with_one_graph_keep_their_names(folder, run):
+    (folder / "copy.onnx").write_bytes((folder / "net03.onnx").read_bytes())
+    run(f"{RANK} --all --folder networks")
+    assert {"copy.onnx", "net03.onnx"} <= {row["arch"] for row in read_csv("ranking.csv")}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archflow.errors import UsageError
+from archflow.errors import UsageError, short
 from archflow.spaces.words import (
     is_number,
     is_word,
@@ -15,7 +15,6 @@ from archflow.spaces.words import (
     read_number,
     require_own_name,
     require_plain_name,
-    short,
     unknown,
     write_number,
 )

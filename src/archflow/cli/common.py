@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from archflow.errors import ArchflowError, OutputExistsError, UnknownNameError, UsageError
+from archflow.errors import ArchflowError, OutputExistsError, TableError, UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from archflow.datasets import MeasuredTable
@@ -150,7 +150,7 @@ def open_space(
 def _open_files(tables: Sequence[Path], checkpoint: Path | None, folder: Path | None) -> OnnxFolder:
     """Read the files that tables name, or all of a folder, and say what of them was not understood."""
     from archflow.datasets import read_texts
-    from archflow.datasets.doctor.findings import plural
+    from archflow.errors import plural
     from archflow.importers import OnnxFolder
     from archflow.progress import progress_bar
 
@@ -180,6 +180,31 @@ def _open_files(tables: Sequence[Path], checkpoint: Path | None, folder: Path | 
     if unopened := sum(bool(report.external_data) for report in reports):
         tell(f"weights beside {plural(unopened, 'file')}, in files of their own, were not opened")
     return space
+
+
+def files_in(space: OnnxFolder, folder: Path | None, skip_bad: bool) -> tuple[ArchitectureTable, list[str]]:
+    """Return the networks in a folder, and the names of their files, which are relative to the space's.
+
+    Without a folder it is all of the space's. A bad file raises TableError, or is counted and left out.
+    """
+    from archflow.errors import plural
+
+    folder = folder or space.folder
+    inside, root = folder.resolve(), space.folder.resolve()
+    names = [name for name in space.names if (root / name).is_relative_to(inside)]
+    if not names:
+        raise UsageError(f"{folder}: no file in it ends with .onnx")
+    bad = [space.bad[name] for name in names if name in space.bad]
+    if bad and not skip_bad:
+        raise TableError(
+            f"{folder}: {len(bad)} of {plural(len(names), 'file')} are bad; the first: {bad[0]}; "
+            "--skip-bad leaves bad files out"
+        )
+    if bad:
+        tell(f"left out {plural(len(bad), 'bad file')}; the first: {bad[0]}")
+    good, chosen = [name for name in space.names if name not in space.bad], set(names)
+    rows = [row for row, name in enumerate(good) if name in chosen]
+    return space.all()[rows], [good[row] for row in rows]
 
 
 def make_predictor(
@@ -288,7 +313,7 @@ def read_labels(
 
 def tell_skipped(table: MeasuredTable) -> None:
     """Count what reading a table left out."""
-    from archflow.datasets.doctor.findings import plural
+    from archflow.errors import plural
 
     if table.skipped:
         tell(f"left out {plural(len(table.skipped), 'bad row')}; the first: {table.skipped[0]}")

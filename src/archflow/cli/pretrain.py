@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from archflow.cli.common import (
+    ONNX,
     Device,
     Folder,
     FormName,
@@ -20,6 +21,7 @@ from archflow.cli.common import (
     SpaceName,
     Zero,
     check_outputs,
+    files_in,
     handled,
     open_space,
     tell,
@@ -29,6 +31,7 @@ from archflow.cli.common import (
 
 if TYPE_CHECKING:
     from archflow.graphs import ArchitectureTable, Form
+    from archflow.importers import OnnxFolder
     from archflow.protocols import FloatArray, Space
 
 
@@ -128,6 +131,8 @@ def _architectures(
         raise UsageError("say what to pre-train on with one of --table, --all and --sample")
     if proxy is not None and table is None:
         raise UsageError("--proxy names a column of --table; give the table")
+    if space.name == ONNX and table is None:
+        files_in(cast("OnnxFolder", space), None, skip_bad)
     if sample is not None:
         return space.sample(sample, np.random.default_rng(seed)), None
     if table is None:

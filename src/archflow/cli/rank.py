@@ -25,6 +25,7 @@ from archflow.cli.common import (
     SpaceName,
     Zero,
     check_outputs,
+    files_in,
     handled,
     load_encoder,
     make_predictor,
@@ -151,8 +152,9 @@ def _candidates(
 
     from archflow.datasets import read_table
 
-    if table is not None and space.name == ONNX and table.is_dir():
-        return _files(cast("OnnxFolder", space), table, skip_bad)
+    if space.name == ONNX and (table is None or table.is_dir()):
+        files = files_in(cast("OnnxFolder", space), table, skip_bad)
+        return files if sample is None else (space.sample(sample, np.random.default_rng(seed)), None)
     if table is not None:
         read = read_table(table, space, skip_bad=skip_bad)
         tell_skipped(read)
@@ -160,27 +162,6 @@ def _candidates(
     if sample is not None:
         return space.sample(sample, np.random.default_rng(seed)), None
     return space.all(), None
-
-
-def _files(space: OnnxFolder, folder: Path, skip_bad: bool) -> tuple[ArchitectureTable, list[str]]:
-    """Return the networks in a folder, and the names of their files, which are relative to the space's."""
-    from archflow.datasets.doctor.findings import plural
-
-    inside, root = folder.resolve(), space.folder.resolve()
-    names = [name for name in space.names if (root / name).is_relative_to(inside)]
-    if not names:
-        raise UsageError(f"{folder}: no file in it ends with .onnx")
-    bad = [space.bad[name] for name in names if name in space.bad]
-    if bad and not skip_bad:
-        raise TableError(
-            f"{folder}: {len(bad)} of {plural(len(names), 'file')} are bad; the first: {bad[0]}; "
-            "--skip-bad leaves bad files out"
-        )
-    if bad:
-        tell(f"left out {plural(len(bad), 'bad file')}; the first: {bad[0]}")
-    good, chosen = [name for name in space.names if name not in space.bad], set(names)
-    rows = [row for row, name in enumerate(good) if name in chosen]
-    return space.all()[rows], [good[row] for row in rows]
 
 
 def _refuse_settings_of_model(context: typer.Context) -> None:

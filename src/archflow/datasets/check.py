@@ -20,10 +20,10 @@ from archflow.datasets.doctor import (
     levels_of,
     reach_findings,
 )
-from archflow.datasets.doctor.findings import MOST_ROWS, in_order, plural, row_list
+from archflow.datasets.doctor.findings import MOST_ROWS, in_order, row_list
 from archflow.datasets.rows import BadRow, ParsedRows, parse_rows
 from archflow.datasets.sources import NumberColumn, Source, read_source
-from archflow.errors import TableError, unknown_name
+from archflow.errors import TableError, plural, unknown_name
 from archflow.graphs import Architecture, ArchitectureTable
 from archflow.protocols import Space
 

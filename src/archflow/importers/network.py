@@ -10,10 +10,10 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from archflow.errors import InvalidArchitectureError
+from archflow.errors import InvalidArchitectureError, short
 from archflow.graphs import INPUT, OUTPUT, Architecture
 from archflow.importers.folding import fold, fuse_chains
-from archflow.importers.operators import Constant, Operator, Shape, elements, live, short
+from archflow.importers.operators import Constant, Operator, Shape, elements, live
 from archflow.importers.sizes import COUNTED, input_numbers, operator_numbers
 from archflow.importers.vocabulary import ATTRIBUTES, FUSED, NAMES, VIEW, checked_attributes
 

@@ -12,11 +12,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from archflow.errors import InvalidArchitectureError
+from archflow.errors import InvalidArchitectureError, short
 from archflow.importers.network import MAX_NODES, ImportedNetwork, OperatorGraph
 from archflow.importers.onnx_graph import all_nodes, all_tensors, fill, require_onnx, standard_domain
 from archflow.importers.onnx_values import MAX_NUMBERS
-from archflow.importers.operators import short
 from archflow.importers.vocabulary import ATTRIBUTES, checked_attributes
 
 OLDEST_OPSET = 11

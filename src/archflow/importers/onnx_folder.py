@@ -9,11 +9,10 @@ from typing import NoReturn
 
 import numpy as np
 
-from archflow.errors import InvalidArchitectureError, UsageError, unknown_name
+from archflow.errors import InvalidArchitectureError, UsageError, short, unknown_name
 from archflow.graphs import Architecture, ArchitectureTable, Operations
 from archflow.importers.network import ImportedNetwork
 from archflow.importers.onnx_files import read_onnx
-from archflow.importers.operators import short
 from archflow.importers.vocabulary import ATTRIBUTES, checked_attributes, vocabulary
 from archflow.progress import Report, silent
 from archflow.protocols import FloatArray

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from archflow.errors import InvalidArchitectureError, UsageError
+from archflow.errors import InvalidArchitectureError, UsageError, short
 from archflow.importers.network import OperatorGraph
 from archflow.importers.onnx_operators import translate
 from archflow.importers.onnx_rules import OnnxTranslator
 from archflow.importers.onnx_shapes import infer
 from archflow.importers.onnx_values import MAX_NUMBERS, Array, Known, OnnxNode
-from archflow.importers.operators import Shape, elements, short
+from archflow.importers.operators import Shape, elements
 
 _LARGEST_SIZE = 2**40  # an axis beyond this is damage
 # Types of tensors by their number in the format; small integers are the weights of quantised networks.

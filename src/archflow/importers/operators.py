@@ -82,8 +82,3 @@ def elements(shape: Shape) -> int | None:
     sizes = [size for size in shape if size is not None]
     count = math.prod(sizes) if len(sizes) == len(shape) else None
     return count if count is not None and count <= _MOST_ELEMENTS else None
-
-
-def short(text: str) -> str:
-    """Quote a name from a file for a message, cut where it is long."""
-    return repr(text) if len(text) <= 80 else f"{text[:80]!r}..."

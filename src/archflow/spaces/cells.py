@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NoReturn
 
-from archflow.errors import UsageError
+from archflow.errors import UsageError, short
 from archflow.graphs import OUTPUT
-from archflow.spaces.words import listed, require_plain_name, short, unknown
+from archflow.spaces.words import listed, require_plain_name, unknown
 
 MAX_CONNECTIONS = 10_000
 """Most connections between the nodes of a cell."""

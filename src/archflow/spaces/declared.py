@@ -11,20 +11,13 @@ from decimal import Decimal
 
 import numpy as np
 
-from archflow.errors import InvalidArchitectureError, UsageError
+from archflow.errors import InvalidArchitectureError, UsageError, short
 from archflow.graphs import INPUT, OUTPUT, Architecture, ArchitectureTable, Operations
 from archflow.protocols import FloatArray
 from archflow.spaces.cells import wiring_of_edges, wiring_of_nodes
 from archflow.spaces.free import MAX_ATTRIBUTES, proxy_parameters
 from archflow.spaces.template import MOST_LISTED, Choice, Template
-from archflow.spaces.words import (
-    is_number,
-    require_own_name,
-    require_plain_name,
-    short,
-    unknown,
-    write_number,
-)
+from archflow.spaces.words import is_number, require_own_name, require_plain_name, unknown, write_number
 
 MAX_OPERATIONS = 1_000
 """Most operations of a declared space."""

@@ -13,11 +13,11 @@ from typing import NoReturn
 
 import numpy as np
 
-from archflow.errors import InvalidArchitectureError, UsageError
+from archflow.errors import InvalidArchitectureError, UsageError, short
 from archflow.graphs import INPUT, OUTPUT, Architecture, ArchitectureTable, Operations
 from archflow.graphs.operations import IDENTITY_NAMES, ZERO_NAMES
 from archflow.protocols import FloatArray
-from archflow.spaces.words import is_word, read_number, require_own_name, short, unknown, write_number
+from archflow.spaces.words import is_word, read_number, require_own_name, unknown, write_number
 
 MAX_TEXT = 1_000_000
 """Longest text that `parse` reads, in characters."""

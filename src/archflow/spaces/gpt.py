@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from archflow.errors import InvalidArchitectureError, UsageError
+from archflow.errors import InvalidArchitectureError, UsageError, short
 from archflow.graphs import INPUT, OUTPUT, Architecture, ArchitectureTable, Columns, Operations
 from archflow.protocols import FloatArray
 from archflow.spaces.json_text import decode, encode
 from archflow.spaces.sizes import choose, node_sizes, sum_by_row
-from archflow.spaces.words import short
 
 EMBED_DIMS, N_LAYERS, N_HEADS, MLP_RATIOS, BIASES = (
     (192, 384, 768),

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from archflow.errors import InvalidArchitectureError
-from archflow.spaces.words import short
+from archflow.errors import InvalidArchitectureError, short
 
 
 def decode(text: str, most: int) -> Any:

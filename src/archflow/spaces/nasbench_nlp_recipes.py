@@ -8,8 +8,7 @@ from typing import NoReturn
 
 import numpy as np
 
-from archflow.errors import InvalidArchitectureError, unknown_name
-from archflow.spaces.words import short
+from archflow.errors import InvalidArchitectureError, short, unknown_name
 
 Recipe = dict[str, tuple[str, tuple[str, ...]]]
 """The operation and the inputs of each node, by name."""

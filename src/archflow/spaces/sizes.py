@@ -7,10 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from archflow.errors import InvalidArchitectureError, unknown_name
+from archflow.errors import InvalidArchitectureError, short, unknown_name
 from archflow.graphs import ArchitectureTable, Operations
 from archflow.protocols import FloatArray
-from archflow.spaces.words import short
 
 _PLAIN = re.compile(r'[\w.+"-]+( [\w.+"-]+)*', re.ASCII)
 

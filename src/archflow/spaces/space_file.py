@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from archflow.errors import short
 from archflow.graphs import INPUT, OUTPUT, Operations
 from archflow.spaces.declared import (
     MAX_CHOICES,
@@ -17,7 +18,7 @@ from archflow.spaces.declared import (
 )
 from archflow.spaces.free import Free
 from archflow.spaces.template import Choice
-from archflow.spaces.words import read_number, require_own_name, short, unknown
+from archflow.spaces.words import read_number, require_own_name, unknown
 from archflow.spaces.yaml_parts import Part, read_parts
 
 SUFFIXES = (".yaml", ".yml")

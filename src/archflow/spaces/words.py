@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from archflow.errors import UsageError, unknown_name
+from archflow.errors import UsageError, short, unknown_name
 
 MAX_NAME = 80
 """Longest name of a declared space, of its operations and of its attributes, in characters."""
@@ -23,11 +23,6 @@ _COMPARED = 1_000
 def is_word(text: str, banned: frozenset[str]) -> bool:
     """Whether a text is one or more printable characters, none of them a space or banned."""
     return bool(text) and text.isprintable() and " " not in text and banned.isdisjoint(text)
-
-
-def short(text: str) -> str:
-    """Return the repr of a text, cut to a length that fits a message."""
-    return repr(text) if len(text) <= 80 else f"{text[:80]!r}..."
 
 
 def listed(names: Sequence[str]) -> str:

@@ -14,8 +14,8 @@ from typing import NoReturn
 
 import yaml
 
-from archflow.errors import ArchflowError, UsageError
-from archflow.spaces.words import short, unknown
+from archflow.errors import ArchflowError, UsageError, short
+from archflow.spaces.words import unknown
 
 MAX_BYTES = 1_000_000
 """Largest file that is read."""

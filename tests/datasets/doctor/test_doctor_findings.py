@@ -10,11 +10,11 @@ from archflow.datasets.doctor.findings import (
     first_rows,
     in_order,
     percent,
-    plural,
     row_list,
     scaled,
     spread,
 )
+from archflow.errors import plural
 
 
 def test_the_most_severe_come_first_and_equals_keep_their_order():

@@ -17,11 +17,11 @@ from archflow.datasets.doctor.findings import (
     first_rows,
     number,
     percent,
-    plural,
     row_list,
     scaled,
 )
 from archflow.datasets.sources import NumberColumn, shorten
+from archflow.errors import plural
 from archflow.protocols import FloatArray
 
 FEW = 10

@@ -17,12 +17,12 @@ from archflow.datasets.doctor.findings import (
     first_rows,
     number,
     percent,
-    plural,
     scaled,
     spread,
 )
 from archflow.datasets.rows import equal_firsts
 from archflow.datasets.sources import shorten
+from archflow.errors import plural
 from archflow.graphs import Architecture, ArchitectureTable
 from archflow.metrics import spearman
 from archflow.protocols import FloatArray

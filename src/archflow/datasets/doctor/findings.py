@@ -77,11 +77,6 @@ def percent(share: float) -> str:
     return f"{100 * share:.3g} %"
 
 
-def plural(count: int, noun: str) -> str:
-    """Write a count with its noun, such as "1 row" and "2 rows"."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def row_list(rows: Sequence[int] | NDArray[np.int64]) -> str:
     """Write row numbers for people, such as "row 3" and "rows 3, 7, 9, ..."; rows holds at least one."""
     shown = ", ".join(str(int(row)) for row in rows[:MOST_EXAMPLES])

@@ -14,9 +14,9 @@ from archflow.datasets.doctor.findings import (
     finite_numbers,
     first_rows,
     number,
-    plural,
     row_list,
 )
+from archflow.errors import plural
 from archflow.protocols import FloatArray
 
 

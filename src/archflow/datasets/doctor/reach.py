@@ -7,15 +7,8 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from archflow.datasets.doctor.findings import (
-    Finding,
-    Severity,
-    finite_numbers,
-    first_rows,
-    percent,
-    plural,
-    row_list,
-)
+from archflow.datasets.doctor.findings import Finding, Severity, finite_numbers, first_rows, percent, row_list
+from archflow.errors import plural
 from archflow.graphs import ArchitectureTable
 
 
