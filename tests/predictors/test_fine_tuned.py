@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -137,10 +138,15 @@ def test_the_form_is_what_the_encoder_sees(labels, tuning, table):
 
 
 def test_defaults_depend_on_pretraining_but_stay_the_papers_loss():
-    for pretrained in (False, True):
-        config = FineTuneConfig.default(pretrained=pretrained)
+    for encoder, pretrained in itertools.product(("gin", "flowerformer"), (False, True)):
+        config = FineTuneConfig.default(encoder, pretrained=pretrained)
         assert config.training.gradient_norm == 1  # the method, section 4
         assert config.margin == 0.5
+
+
+def test_flowerformer_is_trained_as_published():
+    training = FineTuneConfig.default("flowerformer", pretrained=False).training
+    assert (training.learning_rate, training.schedule, training.warm_up_epochs) == (8e-4, "cosine", 30)
 
 
 @pytest.mark.parametrize("margin", [math.nan, math.inf, -1.0])

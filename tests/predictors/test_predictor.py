@@ -472,6 +472,19 @@ def test_an_encoder_of_another_form(space, encoders):
         Predictor(space, "fgp-gin", form="collapsed", encoder=encoders["gin"])
 
 
+def test_a_fresh_encoder_takes_the_sizes_it_is_given(space, table, values, tuning, tmp_path):
+    sizes = EncoderConfig("gin", width=8, layers=1)
+    predictor = Predictor(space, "gin", sizes=sizes, fine_tuning=tuning).fit(table, values)
+    predictor.save(tmp_path / "model")
+    assert load_checkpoint(tmp_path / "model")[1]["encoder"] == dataclasses.asdict(sizes)
+
+
+@pytest.mark.parametrize("method", ["gated_gcn", "random", "fgp-gin"])
+def test_sizes_for_a_method_that_takes_none(space, method):
+    with pytest.raises(UsageError, match=f"method '{method}' takes no sizes of encoder gin"):
+        Predictor(space, method, sizes=EncoderConfig("gin"))
+
+
 def test_every_form_can_be_chosen(space, table, values, candidates, pretraining, tuning):
     predictions = {}
     for form in ("as-written", "pruned", "collapsed"):

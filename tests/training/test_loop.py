@@ -246,6 +246,34 @@ def test_gradients_are_clipped_at_their_norm():
     assert gradient_norm_after(10 * free) == pytest.approx(free, rel=1e-6)
 
 
+def test_the_rate_is_constant_unless_a_schedule_is_asked_for():
+    assert {CONFIG.rate(epoch) for epoch in range(4)} == {CONFIG.learning_rate}
+
+
+def test_a_warm_up_rises_and_a_cosine_falls_to_almost_nothing():
+    config = TrainingConfig(103, 4, learning_rate=1.0, schedule="cosine", warm_up_epochs=3)
+    rates = [config.rate(epoch) for epoch in range(103)]
+    assert rates[:4] == pytest.approx([0.25, 0.5, 0.75, 1.0])
+    assert rates[53] == pytest.approx(0.5)  # half way down
+    assert rates[-1] == pytest.approx(math.sin(math.pi / 200) ** 2)
+    assert rates[3:] == sorted(rates[3:], reverse=True)
+
+
+def test_a_warm_up_longer_than_the_run_never_reaches_the_rate():
+    config = TrainingConfig(2, 4, schedule="cosine", warm_up_epochs=9)
+    assert [config.rate(epoch) for epoch in range(2)] == pytest.approx([1e-4, 2e-4])
+
+
+def test_the_schedule_reaches_the_optimizer():
+    config = dataclasses.replace(CONFIG, schedule="cosine", warm_up_epochs=1)
+    module = network()
+    optimizer = make_optimizer(module, config)
+    seen = []
+    train(module, loss_of(module), ROWS, config, seed=0, optimizer=optimizer,
+          after_epoch=lambda done, loss: seen.append(optimizer.param_groups[0]["lr"]))  # fmt: skip
+    assert seen == [config.rate(epoch) for epoch in range(CONFIG.epochs)]
+
+
 def test_weight_decay_and_learning_rate_reach_the_optimizer():
     optimizer = make_optimizer(network(), TrainingConfig(1, 1, learning_rate=0.5, weight_decay=0.25))
     assert (optimizer.defaults["lr"], optimizer.defaults["weight_decay"]) == (0.5, 0.25)
@@ -263,6 +291,8 @@ def test_weight_decay_and_learning_rate_reach_the_optimizer():
         {"learning_rate": math.nan},
         {"weight_decay": math.nan},
         {"gradient_norm": -1.0},
+        {"schedule": "linear"},
+        {"warm_up_epochs": -1},
     ],
 )
 def test_settings_out_of_range_are_refused(change):

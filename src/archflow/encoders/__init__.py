@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
@@ -12,8 +13,11 @@ from archflow.encoders.gin import GIN
 from archflow.encoders.message_passing import NodeEmbedding, fit_scale
 from archflow.errors import UsageError, unknown_name
 
-ENCODERS: dict[str, type[GIN] | type[GatedGCN]] = {"gin": GIN, "gated_gcn": GatedGCN}
+ENCODERS: dict[str, Callable[..., nn.Module]] = {"gin": GIN, "gated_gcn": GatedGCN}
 """Every encoder by name."""
+
+SIZES: dict[str, dict[str, int]] = {}
+"""The usual width and layers of encoders where they are not those of `EncoderConfig`, as published."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +44,11 @@ class EncoderConfig:
             raise UsageError(
                 f"an encoder needs whole width >= 1 and layers >= 1, and dropout in [0, 1), not {self}"
             )
+
+    @classmethod
+    def default(cls, name: str) -> EncoderConfig:
+        """Return an encoder at its usual sizes: `SIZES`, else those of this class."""
+        return cls(name, **SIZES.get(name, {}))
 
     def build(self, n_operations: int, n_attributes: int = 0) -> nn.Module:
         """Build the encoder for so many operations and node attributes, with fresh random weights."""

@@ -47,12 +47,19 @@ class FineTuneConfig:
             raise UsageError(f"margin must be a finite number of at least 0, not {self.margin}")
 
     @classmethod
-    def default(cls, *, pretrained: bool) -> FineTuneConfig:
-        """Return the defaults; a pre-trained encoder takes smaller steps (docs/LOG.md doubts the gain)."""
+    def default(cls, encoder: str, *, pretrained: bool) -> FineTuneConfig:
+        """Return the defaults for an encoder.
+
+        FlowerFormer is trained as published (CVPR 2024), with a warm-up and a cosine. A pre-trained encoder
+        takes smaller steps (docs/LOG.md doubts the gain).
+        """
         config = cls()
-        if not pretrained:
-            return config
-        return cls(dataclasses.replace(config.training, learning_rate=3e-4), config.margin)
+        changes: dict[str, Any] = {}
+        if encoder == "flowerformer":
+            changes = {"learning_rate": 8e-4, "schedule": "cosine", "warm_up_epochs": 30}
+        if pretrained:
+            changes["learning_rate"] = 3e-4
+        return cls(dataclasses.replace(config.training, **changes), config.margin)
 
 
 class FineTuned:

@@ -84,11 +84,12 @@ class Predictor:
             labelled architectures where it has no end.
         pretraining: How to pre-train; by default as published.
         fine_tuning: How encoders are fine-tuned.
+        sizes: The sizes of an encoder that starts afresh; a pre-trained one has its own.
 
     Raises:
         UnknownNameError: There is no such method or form.
-        UsageError: The device is not there; an encoder is given to a method that takes none; the encoder or
-            the pre-training settings are for another kind of encoder or another form.
+        UsageError: The device is not there; an encoder is given to a method that takes none; the encoder, its
+            sizes or the pre-training settings are for another kind of encoder or another form.
         CheckpointError: The encoder was trained for another vocabulary.
     """
 
@@ -105,13 +106,17 @@ class Predictor:
         unlabelled: ArchitectureTable | None = None,
         pretraining: PretrainConfig | None = None,
         fine_tuning: FineTuneConfig | None = None,
+        sizes: EncoderConfig | None = None,
     ) -> None:
         self.space = space
         self.method = method_named(method)
-        tuning = fine_tuning or FineTuneConfig.default(pretrained=self.method.pretrained)
+        tuning = fine_tuning or FineTuneConfig.default(
+            str(self.method.encoder), pretrained=self.method.pretrained
+        )
         self.config = PredictorConfig(method, form, minimize, seed, tuning)
         self.encoder = encoder
         self._device, self._unlabelled, self._pretraining = device, unlabelled, pretraining
+        self._sizes = sizes
         self._fitted: FittedPredictor | None = None
         self._labels: Labels | None = None
         self._provenance: dict[str, Any] | None = (
@@ -125,6 +130,11 @@ class Predictor:
             raise UsageError(
                 f"method {method!r} does not pre-train; choose one that begins with fgp, "
                 "or leave out encoder, unlabelled and pretraining"
+            )
+        if sizes is not None and (sizes.name != self.method.encoder or self.method.pretrained):
+            raise UsageError(
+                f"method {method!r} takes no sizes of encoder {sizes.name}; they are for the method "
+                f"{sizes.name!r}, and for others part of the pre-training settings"
             )
         if pretraining is not None:
             self._check_pretraining(pretraining, "the pre-training settings")
@@ -295,7 +305,7 @@ class Predictor:
     def _encoder_config(self) -> EncoderConfig:
         if self.encoder is not None:
             return self.encoder.config.encoder
-        return EncoderConfig(name=str(self.method.encoder))
+        return self._sizes or EncoderConfig.default(str(self.method.encoder))
 
     def _find_encoder(self, labelled: ArchitectureTable, report: Report) -> PretrainedEncoder:
         name, form = str(self.method.encoder), self.config.form

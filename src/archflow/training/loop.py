@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import numpy as np
 import torch
@@ -25,6 +26,8 @@ class TrainingConfig:
         learning_rate: AdamW's step size.
         weight_decay: AdamW's decoupled weight decay.
         gradient_norm: Longest gradient allowed, or None for no clipping.
+        schedule: "constant", or "cosine": down to 0 over the epochs along half a cosine.
+        warm_up_epochs: Epochs over which the rate rises in equal steps before that; 0 for none.
     """
 
     epochs: int
@@ -32,6 +35,8 @@ class TrainingConfig:
     learning_rate: float = 1e-3
     weight_decay: float = 1e-6
     gradient_norm: float | None = None
+    schedule: Literal["constant", "cosine"] = "constant"
+    warm_up_epochs: int = 0
 
     def __post_init__(self) -> None:
         good = (
@@ -40,12 +45,24 @@ class TrainingConfig:
             and 0 < self.learning_rate < math.inf
             and 0 <= self.weight_decay < math.inf
             and (self.gradient_norm is None or self.gradient_norm > 0)
+            and self.schedule in ("constant", "cosine")
+            and self.warm_up_epochs >= 0
         )
         if not good:
             raise UsageError(
-                "training needs epochs >= 0, batch_size >= 1, learning_rate > 0, weight_decay >= 0 and "
-                f"gradient_norm > 0 or None, not {self}"
+                "training needs epochs >= 0, batch_size >= 1, learning_rate > 0, weight_decay >= 0, "
+                "gradient_norm > 0 or None, schedule constant or cosine and warm_up_epochs >= 0, "
+                f"not {self}"
             )
+
+    def rate(self, epoch: int) -> float:
+        """Return the learning rate of an epoch, counted from 0."""
+        if epoch < self.warm_up_epochs:
+            return self.learning_rate * (epoch + 1) / (self.warm_up_epochs + 1)
+        if self.schedule == "constant":
+            return self.learning_rate
+        done = (epoch - self.warm_up_epochs) / max(self.epochs - self.warm_up_epochs, 1)
+        return self.learning_rate * (1 + math.cos(math.pi * done)) / 2
 
 
 class DivergedError(ArchflowError, ArithmeticError):
@@ -102,6 +119,8 @@ def train(
     for epoch in range(first_epoch, config.epochs):
         order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(n_rows))
         losses = []
+        for group in optimizer.param_groups:
+            group["lr"] = config.rate(epoch)
         with seeded(seed, epoch):
             for rows in torch.split(order, config.batch_size):
                 optimizer.zero_grad(set_to_none=True)
