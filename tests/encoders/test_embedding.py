@@ -1,5 +1,7 @@
 """The registry of encoders, their configuration, and embedding whole tables."""
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -39,8 +41,21 @@ def test_the_configuration_decides_the_sizes(name):
     assert isinstance(encoder, ENCODERS[name])
     assert encoder.width == 6
     assert len(encoder.embedding.weight) == 9
-    assert len(encoder.layers) == 2
-    assert encoder.dropout.p == 0.4
+    assert {part.p for part in encoder.modules() if isinstance(part, nn.Dropout)} == {0.4}
+    sizes = [
+        sum(weights.numel() for weights in EncoderConfig(name, width=6, layers=layers).build(9).parameters())
+        for layers in (1, 2, 3)
+    ]
+    assert sizes[0] < sizes[1] < sizes[2]
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_the_usual_sizes_are_those_of_the_class(name):
+    config = EncoderConfig.default(name)
+    own = inspect.signature(ENCODERS[name]).parameters
+    assert (config.width, config.layers, config.dropout) == tuple(
+        own[size].default for size in ("width", "layers", "dropout")
+    )
 
 
 def test_an_unknown_encoder_gets_the_choices_and_the_nearest():

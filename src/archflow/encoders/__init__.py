@@ -8,15 +8,32 @@ from typing import Any
 
 from torch import nn
 
+from archflow.encoders.dagnn import DAGNN
+from archflow.encoders.flowerformer import FlowerFormer
 from archflow.encoders.gated_gcn import GatedGCN
 from archflow.encoders.gin import GIN
+from archflow.encoders.graph_transformer import GraphTransformer
 from archflow.encoders.message_passing import NodeEmbedding, fit_scale
+from archflow.encoders.mlp import MLP
+from archflow.encoders.ta_gates import TAGATES
 from archflow.errors import UsageError, unknown_name
 
-ENCODERS: dict[str, Callable[..., nn.Module]] = {"gin": GIN, "gated_gcn": GatedGCN}
+ENCODERS: dict[str, Callable[..., nn.Module]] = {
+    "gin": GIN,
+    "gated_gcn": GatedGCN,
+    "graph_transformer": GraphTransformer,
+    "dagnn": DAGNN,
+    "ta_gates": TAGATES,
+    "flowerformer": FlowerFormer,
+    "mlp": MLP,
+}
 """Every encoder by name."""
 
-SIZES: dict[str, dict[str, int]] = {}
+SIZES: dict[str, dict[str, int]] = {
+    "dagnn": {"layers": 2},
+    "ta_gates": {"layers": 2},
+    "flowerformer": {"width": 64, "layers": 9},
+}
 """The usual width and layers of encoders where they are not those of `EncoderConfig`, as published."""
 
 
@@ -56,4 +73,17 @@ class EncoderConfig:
         return ENCODERS[self.name](n_operations, n_attributes, **sizes)
 
 
-__all__ = ["ENCODERS", "GIN", "EncoderConfig", "GatedGCN", "NodeEmbedding", "fit_scale"]
+__all__ = [
+    "DAGNN",
+    "ENCODERS",
+    "GIN",
+    "MLP",
+    "SIZES",
+    "TAGATES",
+    "EncoderConfig",
+    "FlowerFormer",
+    "GatedGCN",
+    "GraphTransformer",
+    "NodeEmbedding",
+    "fit_scale",
+]
