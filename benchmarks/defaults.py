@@ -39,8 +39,8 @@ ROWS: tuple[tuple[str, str, dict[str, Any], dict[str, Any]], ...] = (
     ("fgp-gin, pruned", "fgp-gin", {"form": "pruned"}, {"form": "pruned"}),
     ("fgp-gin, rate 1e-3", "fgp-gin", {"fine_tuning": rate(1e-3)}, {}),
     ("fgp-gin, surrogate as drawn", "fgp-gin", {}, {"standardize": False}),
-    ("fgp-gin, flow alone", "fgp-gin", {}, {"proxy_weight": 0.0}),
-    ("fgp-gin, proxy alone", "fgp-gin", {}, {"flow_weight": 0.0}),
+    ("fgp-gin, flow alone", "fgp-gin", {}, {"objectives": {"flow": 1.0}}),
+    ("fgp-gin, proxy alone", "fgp-gin", {}, {"objectives": {"proxy": 1.0}}),
 )
 
 

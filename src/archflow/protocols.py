@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from archflow.graphs import Architecture, ArchitectureTable, GraphBatch, Operations
 from archflow.progress import Report
@@ -87,11 +87,40 @@ class Encoder(Protocol):
         ...
 
 
-class Objective(Protocol):
-    """A pretext task: a loss on graph embeddings that needs no label."""
+class View(Protocol):
+    """A batch of graphs as a pretext task sees it; `archflow.pretrain.PretextView` is one."""
 
-    def __call__(self, embeddings: Tensor, rows: Tensor) -> Tensor:
-        """Return the mean loss, (), of graph embeddings (B, D) of the given table rows (B,)."""
+    @property
+    def encoder(self) -> nn.Module:
+        """The `Encoder` being trained."""
+        ...
+
+    @property
+    def batch(self) -> GraphBatch:
+        """B graphs with N nodes."""
+        ...
+
+    @property
+    def rows(self) -> Tensor:
+        """The graphs' rows in the table, (B,) int64."""
+        ...
+
+    @property
+    def nodes(self) -> Tensor:
+        """The node embeddings, (N, D)."""
+        ...
+
+    @property
+    def graphs(self) -> Tensor:
+        """The graph embeddings, (B, D)."""
+        ...
+
+
+class Objective(Protocol):
+    """A pretext task: a loss that needs no label."""
+
+    def __call__(self, view: View) -> Tensor:
+        """Return the mean loss, (), over a batch."""
         ...
 
 

@@ -40,7 +40,7 @@ def quick(monkeypatch, measure, space, trainings):
 @pytest.fixture
 def quick_tuning(monkeypatch, tuning):
     """Fine-tune for two epochs wherever no settings are given."""
-    monkeypatch.setattr(FineTuneConfig, "default", staticmethod(lambda *, pretrained: tuning))
+    monkeypatch.setattr(FineTuneConfig, "default", staticmethod(lambda encoder, *, pretrained: tuning))
 
 
 def test_the_forest_ranks_and_its_top_is_trained(quick, space, trainings):

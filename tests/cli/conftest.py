@@ -40,7 +40,7 @@ def run(monkeypatch, capsys):
     """
     monkeypatch.setenv("COLUMNS", "100")
     quick = FineTuneConfig(TrainingConfig(epochs=2, batch_size=16, gradient_norm=1.0))
-    monkeypatch.setattr(FineTuneConfig, "default", staticmethod(lambda *, pretrained: quick))
+    monkeypatch.setattr(FineTuneConfig, "default", staticmethod(lambda encoder, *, pretrained: quick))
 
     def command(words="", *arguments, code=0):
         monkeypatch.setattr(sys, "argv", ["archflow", *words.split(), *map(str, arguments)])

@@ -148,7 +148,7 @@ def test_a_target_that_is_not_finite(reject, table, cells, reader, value):
     reject(reader, path, path, "row 10", f"acc is {value}", "must be a finite number")
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("value", [-math.inf, math.inf])
 def test_a_proxy_that_is_not_finite(reject, table, cells, value):
     path = table("t.parquet", arch=cells, acc=[*range(9), value, *range(14)])
     reject("pretrain", path, path, "row 10", f"acc is {value}", "finite", more=["--proxy", "acc"])
@@ -269,7 +269,7 @@ def test_a_seed_that_the_forest_cannot_take(reject, measured):
 
 
 def test_a_weight_that_is_no_number(reject, measured):
-    reject("pretrain", measured, "weights", code=2, more=["--flow-weight", "nan"])
+    reject("pretrain", measured, "weight of objective 'flow'", code=2, more=["--objective", "flow=nan"])
 
 
 # Checkpoints

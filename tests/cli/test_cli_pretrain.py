@@ -55,11 +55,14 @@ def test_it_is_the_librarys_run(tiny, measured, space, tmp_path):
 def test_every_option_reaches_the_run(tiny, measured):
     folder, _ = tiny(
         "e", "--table", measured, "--epochs", "1", "--encoder", "gated_gcn", "--form", "as-written",
-        "--flow-weight", "0.25", "--proxy-weight", "0.125", "--seed", "9", "--device", "cpu",
+        "--objective", "flow=0.25+proxy=0.125", "--seed", "9", "--device", "cpu", "--no-standardize",
+        "--surrogate-width", "5", "--alpha", "0.25", "--decoder-layers", "1",
     )  # fmt: skip
     config = PretrainedEncoder.load(folder).config
     assert (config.encoder.name, config.form, config.seed) == ("gated_gcn", "as-written", 9)
-    assert (config.flow_weight, config.proxy_weight) == (0.25, 0.125)
+    assert config.objectives == {"flow": 0.25, "proxy": 0.125}
+    assert (config.surrogate.width, config.surrogate.std, config.surrogate.alpha) == (5, 0.1, 0.25)
+    assert (config.decoder_layers, config.standardize) == (1, False)
 
 
 def test_on_a_sample(tiny, space):
@@ -82,6 +85,26 @@ def test_with_a_proxy_column(tiny, measured):
     by_accuracy, _ = tiny("c", "--table", measured, "--epochs", "2", "--proxy", "acc")
     assert weights(by_cost) != weights(by_parameters)
     assert weights(by_cost) == weights(by_accuracy)  # the square has the same order
+
+
+def test_gaps_in_the_proxy_are_counted(tiny, table, cells):
+    path = table("t.csv", arch=cells, cost=[None if row in (3, 8) else row for row in range(len(cells))])
+    folder, outcome = tiny("e", "--table", path, "--epochs", "1", "--proxy", "cost")
+    assert outcome.err.startswith(f"{path}: 2 rows without cost; the proxy's ranking leaves them out\n")
+    assert PretrainedEncoder.load(folder).provenance["data"]["architectures"] == len(cells)
+
+
+def test_a_proxy_without_its_objective_is_refused(refused, measured, tmp_path):
+    command = ["pretrain", "--space", "nasbench201", "--table", measured, "--out", tmp_path / "e"]
+    words = [*command, "--proxy", "cost", "--objective", "flow"]
+    refused(*words, code=2, parts=["--proxy is for the objective proxy"])
+
+
+def test_objectives_that_are_none(refused, measured, tmp_path):
+    command = ["pretrain", "--space", "nasbench201", "--table", measured, "--out", tmp_path / "e"]
+    refused(*command, "--objective", "flo", code=2, parts=["unknown objective 'flo'", "Did you mean 'flow'?"])
+    refused(*command, "--objective", "flow=much", code=2, parts=["'flow=much'", "no number"])
+    assert not (tmp_path / "e").exists()
 
 
 def test_on_the_free_space_with_meanings(tiny, table, free_measured):
@@ -174,7 +197,8 @@ def test_resuming_with_other_options_is_refused(tiny, measured, candidates):
     for change, key in (
         (["--epochs", "3"], "epochs"),
         (["--seed", "1"], "seed"),
-        (["--flow-weight", "1"], "flow_weight"),
+        (["--objective", "flow"], "objectives"),
+        (["--alpha", "0"], "alpha"),
         (["--encoder", "gated_gcn"], "encoder"),
     ):
         options = {"--epochs": "2"} | dict([change])

@@ -1,5 +1,6 @@
 """The flow surrogate: golden values, the plain-loop twin, and what must not change it."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from archflow.errors import UsageError
+from archflow.errors import UnknownNameError, UsageError
 from archflow.flow import PUBLISHED, FlowSurrogate, SurrogateConfig
 from archflow.flow import surrogate as module
 from archflow.graphs import Architecture, ArchitectureTable, AttributeScale, Operations
@@ -33,7 +34,8 @@ def slow_rows(flow, table):
         for architecture in table
     ]
     names = list(flow.operations.names)
-    rows = [slow(graph, names, *settings_, own) for graph, own in zip(table, sizes, strict=True)]
+    pairs = zip(table, sizes, strict=True)
+    rows = [slow(graph, names, *settings_, own, flow.direction) for graph, own in pairs]
     return np.array(rows).reshape(len(table), flow.width)
 
 
@@ -92,6 +94,26 @@ def test_any_graphs_equal_the_plain_loop_twin(table, shared_from, alpha):
 
 
 @settings(deadline=None, max_examples=100)
+@given(tables(), st.sampled_from([1, 10**9]), st.sampled_from(["forward", "backward"]))
+def test_one_direction_equals_the_plain_loop_twin(table, shared_from, direction):
+    flow = FlowSurrogate.draw(TOY_OPERATIONS, SurrogateConfig(width=3, std=0.9, alpha=0.3), seed=4)
+    flow = dataclasses.replace(flow, direction=direction)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_SHARED_FROM", shared_from)
+        actual = flow(table, dtype=np.float64)
+    np.testing.assert_allclose(actual, slow_rows(flow, table), rtol=1e-12, atol=1e-14)
+
+
+def test_outputs_in_different_places_of_one_wiring():
+    """Without edges nothing but the operations says which of two nodes is the output."""
+    rows = [Architecture(("input", *names), ()) for names in (("input", "output"), ("output", "input"))]
+    table = ArchitectureTable.of(rows * 40, TOY_OPERATIONS)  # enough to be simulated together
+    for direction in ("forward", "backward"):
+        flow = dataclasses.replace(TOY, direction=direction)
+        np.testing.assert_array_equal(flow(table), np.zeros((80, 5)))
+
+
+@settings(deadline=None, max_examples=100)
 @given(tables(SIZED_TOY_OPERATIONS, min_size=1), st.sampled_from([1, 10**9]))
 def test_graphs_with_attributes_equal_the_plain_loop_twin(table, shared_from):
     scale = AttributeScale.of(toy_table(operations=SIZED_TOY_OPERATIONS).columns)
@@ -128,6 +150,30 @@ def test_one_step_written_out():
     # forward: conv 0.5 * 1 + 0.5 * (2 + 3) = 3, output 0.5 * 3 + 0.5 * 9 = 6
     # backward: conv 0.5 * 6 + 0.5 * (2 + 18) = 13, input 0.5 * 13 + 0.5 * 39 = 26
     assert flow(ArchitectureTable.of([chain], operations)).tolist() == [[26.0]]
+
+
+def test_one_direction_written_out():
+    """The same chain; what is read is the state at the other end."""
+    operations = Operations(("input", "conv", "output"))
+    flow = FlowSurrogate(
+        operations, np.array([1.0]), np.array([[0.0], [1.0], [0.0]]), np.array([[2.0], [3.0]]), 0.5
+    )
+    table = ArchitectureTable.of([Architecture(("input", "conv", "output"), ((0, 1), (1, 2)))], operations)
+    # forward as above; backward: conv 0.5 * 1 + 0.5 * (2 + 3) = 3, input 0.5 * 3 + 0.5 * 9 = 6
+    assert dataclasses.replace(flow, direction="forward")(table).tolist() == [[6.0]]
+    assert dataclasses.replace(flow, direction="backward")(table).tolist() == [[6.0]]
+
+
+def test_the_directions_differ():
+    table = toy_table(50, seed=2)
+    flows = [dataclasses.replace(TOY, direction=direction)(table) for direction in module.DIRECTIONS]
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert np.abs(flows[one] - flows[other]).max() > 0.1
+
+
+def test_a_direction_that_is_none_is_refused():
+    with pytest.raises(UnknownNameError, match=r"unknown direction 'backwards'.*Did you mean 'backward'"):
+        dataclasses.replace(TOY, direction="backwards")
 
 
 def test_lonely_inputs_keep_their_start():

@@ -17,8 +17,7 @@ DEFAULT = PretrainConfig()
 UNUSUAL = PretrainConfig(
     encoder=EncoderConfig(name="gated_gcn", width=5, layers=1, dropout=0.25),
     form=next(form for form in FORMS if form != DEFAULT.form),
-    flow_weight=0.1,
-    proxy_weight=2.0,
+    objectives={"flow-forward": 0.1, "contrastive": 2.0},
     standardize=not DEFAULT.standardize,
     surrogate=SurrogateConfig(width=3, std=0.7, alpha=0.9),
     decoder_layers=3,
@@ -44,7 +43,7 @@ def test_settings_for_the_papers_spaces(space, encoder):
     assert (config.encoder.name, config.form, config.seed) == (encoder, "as-written", 4)
     assert config.surrogate == PUBLISHED[space]
     # The method, section 3
-    assert (config.flow_weight, config.proxy_weight) == (0.5, 0.5)
+    assert config.objectives == {"flow": 0.5, "proxy": 0.5}
     assert config.training.learning_rate == 1e-3
     assert config.training.weight_decay == 1e-6
 
@@ -62,33 +61,37 @@ def test_every_form_is_a_form(form):
     ("change", "message"),
     [
         ({"form": "prune"}, r"unknown form 'prune'.*Did you mean 'pruned'"),
+        ({"objectives": {"flw": 1.0}}, r"unknown objective 'flw'.*Did you mean 'flow'"),
         ({"encoder": "gib"}, r"unknown encoder 'gib'.*Did you mean 'gin'"),
     ],
 )
 def test_unknown_names_are_refused(change, message):
     with pytest.raises(UnknownNameError, match=message):
-        PretrainConfig.for_space("nasbench201", **{"encoder": "gin", **change})
+        dataclasses.replace(PretrainConfig.for_space("nasbench201", change.pop("encoder", "gin")), **change)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"flow_weight": 0, "proxy_weight": 0},
-        {"flow_weight": -0.1},
-        {"proxy_weight": -0.1},
-        {"flow_weight": math.nan},
-        {"proxy_weight": math.inf},
-    ],
-)
-def test_weights_out_of_range_are_refused(change):
-    with pytest.raises(UsageError, match="weights of the objectives must not be negative, nor both zero"):
-        PretrainConfig(**change)
+@pytest.mark.parametrize("weight", [0, -0.1, math.nan, math.inf])
+def test_weights_out_of_range_are_refused(weight):
+    with pytest.raises(UsageError, match="weight of objective 'flow' must be a finite number above 0, not"):
+        PretrainConfig(objectives={"flow": weight, "proxy": 1.0})
 
 
-@pytest.mark.parametrize("weights", [(0, 1), (1, 0), (3, 0.5)])
-def test_one_objective_alone_is_fine(weights):
-    config = PretrainConfig(flow_weight=weights[0], proxy_weight=weights[1])
-    assert (config.flow_weight, config.proxy_weight) == weights
+def test_no_objective_is_refused():
+    with pytest.raises(UsageError, match="needs an objective; choose from: flow, "):
+        PretrainConfig(objectives={})
+
+
+def test_the_order_of_objectives_does_not_matter():
+    one, other = (PretrainConfig(objectives=o) for o in ({"flow": 1, "proxy": 2}, {"proxy": 2, "flow": 1}))
+    assert one == other
+    assert list(other.objectives) == ["flow", "proxy"]
+    assert hash(one) == hash(other)
+
+
+def test_settings_with_other_objectives_are_others():
+    one, other = (PretrainConfig(objectives=o) for o in ({"flow": 1}, {"flow": 2}))
+    assert one != other
+    assert len({one: 0, other: 1}) == 2
 
 
 def test_a_decoder_needs_a_layer():

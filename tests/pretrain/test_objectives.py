@@ -1,4 +1,6 @@
-"""The pretext losses against their formulas, worked out here in NumPy or by hand."""
+"""The paper's pretext losses against their formulas, worked out here in NumPy or by hand."""
+
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +17,10 @@ SURROGATES = np.random.default_rng(0).normal(size=(ROWS, 3))
 
 def draws(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), requires_grad=True)
+
+
+def view(embeddings, rows):
+    return SimpleNamespace(graphs=embeddings, rows=rows)
 
 
 def by_hand(perceptron, inputs):
@@ -35,7 +41,7 @@ def test_flow_reconstruction_is_its_formula(layers):
     embeddings, rows = draws(4, WIDTH), torch.tensor([5, 0, 2, 2])
     decoded = by_hand(objective.decoder, embeddings)
     squares = [sum((decoded[i] - SURROGATES[row]) ** 2) for i, row in enumerate(rows.tolist())]
-    loss = objective(embeddings, rows)
+    loss = objective(view(embeddings, rows))
     assert loss.shape == ()
     assert loss.item() == pytest.approx(sum(squares) / 4, rel=1e-5)
 
@@ -46,9 +52,9 @@ def test_a_decoder_that_is_right_costs_nothing():
         objective.decoder[0].weight.copy_(torch.eye(3))
         objective.decoder[0].bias.zero_()
     rows = torch.tensor([3, 1])
-    assert objective(torch.from_numpy(SURROGATES).float()[rows], rows).item() == 0
+    assert objective(view(torch.from_numpy(SURROGATES).float()[rows], rows)).item() == 0
     off_by_two = torch.from_numpy(SURROGATES).float()[rows] + torch.tensor([2.0, 0.0, 0.0])
-    assert objective(off_by_two, rows).item() == pytest.approx(4)
+    assert objective(view(off_by_two, rows)).item() == pytest.approx(4)
 
 
 def test_standardised_targets_count_alike_and_rounding_does_not_count():
@@ -78,7 +84,7 @@ def test_a_perceptron_alternates():
 def test_gradients_reach_decoder_and_embeddings():
     objective = FlowReconstruction(WIDTH, SURROGATES)
     embeddings = draws(4, WIDTH)
-    objective(embeddings, torch.arange(4)).backward()
+    objective(view(embeddings, torch.arange(4))).backward()
     assert all(weight.grad.abs().sum() > 0 for weight in objective.parameters())
     assert (embeddings.grad.abs().sum(dim=1) > 0).all()  # every architecture has its say
 
@@ -96,7 +102,7 @@ def test_proxy_ranking_is_the_hinge_of_its_scores(margin):
     objective = ProxyRanking(WIDTH, proxy, margin=margin)
     embeddings, rows = draws(5, WIDTH), torch.tensor([4, 2, 3, 1, 0])
     scores = by_hand(objective.scorer, embeddings).reshape(-1).tolist()
-    loss = objective(embeddings, rows)
+    loss = objective(view(embeddings, rows))
     assert loss.shape == ()
     assert loss.item() == pytest.approx(slow.pairwise_hinge(scores, proxy[rows], margin), rel=1e-5)
     assert loss.item() > 0
@@ -109,7 +115,7 @@ def test_a_proxy_counts_by_its_order_alone():
         torch.manual_seed(0)
         objectives.append(ProxyRanking(WIDTH, column))
     embeddings, rows = draws(6, WIDTH), torch.arange(6)
-    losses = [objective(embeddings, rows).item() for objective in objectives]
+    losses = [objective(view(embeddings, rows)).item() for objective in objectives]
     assert losses[0] == losses[1]
 
 
@@ -126,16 +132,28 @@ def test_proxy_ranking_learns_the_order():
     optimizer = torch.optim.Adam(objective.parameters(), lr=0.01)
     for _ in range(200):
         optimizer.zero_grad()
-        objective(embeddings, rows).backward()
+        objective(view(embeddings, rows)).backward()
         optimizer.step()
     scores = objective.scorer(embeddings).reshape(-1)
     assert torch.argsort(scores).tolist() == np.argsort(proxy).tolist()
 
 
+def test_rows_without_the_proxy_form_no_pair():
+    proxy = np.array([3.0, np.nan, 2.0, np.nan, 9.0, -4.0])
+    objective, embeddings = ProxyRanking(WIDTH, proxy), draws(6, WIDTH)
+    loss = objective(view(embeddings, torch.arange(6)))
+    known = torch.tensor([0, 2, 4, 5])
+    assert loss.item() == pytest.approx(objective(view(embeddings[known], known)).item(), rel=1e-6)
+    assert loss.item() > 0
+    loss.backward()
+    assert embeddings.grad.abs().sum(dim=1).ne(0).tolist() == [True, False, True, False, True, True]
+    assert objective(view(draws(2, WIDTH), torch.tensor([1, 3]))).item() == 0
+
+
 def test_a_constant_proxy_costs_nothing_and_pulls_nowhere():
     objective = ProxyRanking(WIDTH, np.full(6, 3.0))
     embeddings = draws(6, WIDTH)
-    loss = objective(embeddings, torch.arange(6))
+    loss = objective(view(embeddings, torch.arange(6)))
     loss.backward()
     assert loss.item() == 0
     assert embeddings.grad.abs().sum() == 0
@@ -146,14 +164,14 @@ class Fixed(nn.Module):
         super().__init__()
         self.value = nn.Parameter(torch.tensor(value))
 
-    def forward(self, embeddings, rows):
-        return self.value * len(rows)
+    def forward(self, view):
+        return self.value * len(view.rows)
 
 
 def test_a_weighted_sum_weighs():
     parts = {"flow": Fixed(3.0), "proxy": Fixed(10.0)}
     total = WeightedSum(parts, {"flow": 0.5, "proxy": 0.25})
-    loss = total(torch.zeros(2, WIDTH), torch.arange(2))
+    loss = total(view(torch.zeros(2, WIDTH), torch.arange(2)))
     assert loss.shape == ()
     assert loss.item() == pytest.approx(2 * (0.5 * 3 + 0.25 * 10))
     loss.backward()
@@ -163,4 +181,4 @@ def test_a_weighted_sum_weighs():
 
 def test_a_weight_of_zero_leaves_its_objective_out():
     total = WeightedSum({"flow": Fixed(3.0), "proxy": Fixed(10.0)}, {"flow": 1.0, "proxy": 0.0})
-    assert total(torch.zeros(2, WIDTH), torch.arange(2)).item() == 6
+    assert total(view(torch.zeros(2, WIDTH), torch.arange(2))).item() == 6

@@ -15,12 +15,12 @@ import torch
 
 from archflow.encoders import ENCODERS, EncoderConfig
 from archflow.errors import CheckpointError, OutputExistsError, UsageError
-from archflow.graphs import ArchitectureTable
-from archflow.pretrain import PretrainedEncoder, pretrain
+from archflow.graphs import Architecture, ArchitectureTable, Operations
+from archflow.pretrain import OBJECTIVES, PretrainedEncoder, pretrain
 from archflow.pretrain import run as run_module
 from archflow.records import versions
 from archflow.spaces.free import Free
-from archflow.testing import toy_table
+from archflow.testing import SIZED_TOY_OPERATIONS, toy_table
 from archflow.training import DivergedError, TrainingConfig
 
 
@@ -81,6 +81,70 @@ def test_the_loss_falls(space, table, config, name):
     assert losses[-1] < 0.7 * losses[0]
 
 
+def on(objective, config, **training):
+    """Return settings with one objective."""
+    training = dataclasses.replace(config.training, **training)
+    return dataclasses.replace(config, objectives={objective: 1.0}, training=training)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_the_loss_of_every_objective_falls(space, config, objective):
+    config = on(objective, config, epochs=25, batch_size=20, learning_rate=0.01)
+    table = space.sample(60, np.random.default_rng(1))
+    losses = pretrain(space, table, config, device="cpu").provenance["losses"]
+    assert np.mean(losses[-3:]) < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_objective_teaches_the_encoder(space, table, config, objective):
+    run = run_module._Run(space, table, on(objective, config), None, torch.device("cpu"))
+    run.loss(torch.arange(20)).backward()
+    gradients = [weight.grad for weight in run.module["encoder"].parameters()]
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
+    assert sum(gradient.abs().sum() > 0 for gradient in gradients) > len(gradients) / 2
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_objective_stands_the_smallest_graphs(config, objective):
+    graphs = [
+        Architecture(("input", "output"), ()),
+        Architecture(("input", "output"), ((0, 1),)),
+        Architecture(("input", "conv", "output"), ((0, 1), (1, 2))),
+    ]
+    space = Free(Operations.of(["conv"]))
+    for rows in (graphs[:1], graphs[1:2], graphs):
+        table = ArchitectureTable.of(rows, space.operations)
+        encoder = pretrain(space, table, on(objective, config, batch_size=1), device="cpu")
+        assert all(math.isfinite(loss) for loss in encoder.provenance["losses"])
+        assert np.isfinite(encoder.embed(table)).all()
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_objective_sees_graphs_with_attributes(config, objective):
+    table = toy_table(30, operations=SIZED_TOY_OPERATIONS)
+    space = Free(SIZED_TOY_OPERATIONS)
+    encoder = pretrain(space, table, on(objective, config, epochs=1), device="cpu")
+    assert np.isfinite(encoder.embed(table)).all()
+
+
+def test_objectives_add_up_on_one_encoder_call(space, table, config):
+    weights = {"flow": 0.25, "proxy": 2.0, "path": 0.5}
+    run = run_module._Run(
+        space, table, dataclasses.replace(config, objectives=weights), None, torch.device("cpu")
+    )
+    calls = []
+    run.module["encoder"].register_forward_hook(lambda *_: calls.append(0))
+    run.module.eval()
+    total = run.loss(torch.arange(20)).item()
+    assert len(calls) == 1
+    sums = run.module["objectives"]
+    parts = []
+    for name in weights:
+        sums.weights = {other: float(other == name) for other in weights}
+        parts.append(weights[name] * run.loss(torch.arange(20)).item())
+    assert total == pytest.approx(sum(parts), rel=1e-6)
+
+
 def test_the_same_seed_is_the_same_bits_whatever_the_callers_random_state(space, table, config, trained):
     torch.manual_seed(8)
     state = torch.get_rng_state()
@@ -131,11 +195,32 @@ def test_the_default_proxy_is_the_spaces_parameter_count(space, table, config, t
     assert weights(given) == weights(trained)
 
 
-def test_a_proxy_takes_part_unless_its_weight_is_zero(space, table, config, trained):
+def test_a_proxy_takes_part_where_it_is_an_objective(space, table, config, trained):
     proxy = np.random.default_rng(0).normal(size=len(table))
     assert weights(pretrain(space, table, config, proxy=proxy, device="cpu")) != weights(trained)
-    alone = dataclasses.replace(config, proxy_weight=0.0)
+    alone = dataclasses.replace(config, objectives={"flow": 1.0})
     one, other = (pretrain(space, table, alone, proxy=p, device="cpu") for p in (proxy, -proxy))
+    assert weights(one) == weights(other)
+
+
+def test_gaps_in_the_proxy(space, table, config):
+    proxy = np.random.default_rng(0).normal(size=len(table))
+    proxy[[4, 5, 9]] = np.nan
+    encoder = pretrain(space, table, config, proxy=proxy, device="cpu")
+    assert all(math.isfinite(loss) for loss in encoder.provenance["losses"])
+    assert weights(encoder) != weights(
+        pretrain(space, table, config, proxy=np.nan_to_num(proxy), device="cpu")
+    )
+
+
+def test_a_gap_is_filled_by_the_same_graph_in_another_row(space, table, config):
+    """Rows 0 and 1 are one graph in the form that the encoder sees, and so are rows 5 and 22."""
+    assert table.pruned().keys()[0] == table.pruned().keys()[1]
+    assert table.pruned().keys()[5] == table.pruned().keys()[22]
+    proxy = np.random.default_rng(0).normal(size=len(table))
+    gaps = proxy.copy()
+    gaps[0], gaps[1], gaps[22] = np.nan, proxy[0], np.nan
+    one, other = (pretrain(space, table, config, proxy=column, device="cpu") for column in (proxy, gaps))
     assert weights(one) == weights(other)
 
 
@@ -225,6 +310,16 @@ def test_stopped_at_an_epoch_and_resumed(space, table, config, trained, tmp_path
     assert weights(PretrainedEncoder.load(tmp_path / "run")) == weights(trained)
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_objective_goes_on_where_it_stopped(space, table, config, tmp_path, stop_at_step, objective):
+    config = on(objective, config, epochs=3)
+    whole = pretrain(space, table, config, device="cpu")
+    stop_at_step(5)  # within the second epoch
+    stopped(space, table, config, tmp_path / "run")
+    assert PretrainedEncoder.load(tmp_path / "run").provenance["epochs"] == 1
+    same_as_uninterrupted(resumed(space, table, config, tmp_path / "run"), whole)
+
+
 @pytest.mark.parametrize("step", [0, 1, 4, 7, 11])  # three steps an epoch
 def test_stopped_within_an_epoch_and_resumed(space, table, config, trained, tmp_path, stop_at_step, step):
     stop_at_step(step)
@@ -311,8 +406,7 @@ def test_killed_while_the_first_checkpoint_is_written(space, table, config, trai
 CHANGES = {
     "encoder": EncoderConfig(width=9, layers=2),
     "form": "collapsed",
-    "flow_weight": 0.25,
-    "proxy_weight": 0.25,
+    "objectives": {"flow": 0.25, "proxy": 0.5},
     "standardize": not run_module.PretrainConfig().standardize,
     "surrogate": dataclasses.replace(run_module.PretrainConfig().surrogate, std=0.2),
     "decoder_layers": 3,
@@ -333,6 +427,19 @@ def test_resuming_with_another_setting_names_it(space, table, config, tmp_path, 
     with pytest.raises(CheckpointError, match=rf"run: cannot resume with {key}[.a-z_]* = .*; the run was"):
         resumed(space, table, changed, tmp_path / "run")
     assert (tmp_path / "run" / "checkpoint.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(("begun", "other"), [("flow", "flow+path"), ("flow+path", "flow")])
+def test_resuming_with_more_or_fewer_objectives_is_refused(space, table, config, tmp_path, begun, other):
+    begun, other = (
+        dataclasses.replace(config, objectives=dict.fromkeys(names.split("+"), 0.5))
+        for names in (begun, other)
+    )
+    stopped(space, table, begun, tmp_path / "run", report=stop_when(2))
+    with pytest.raises(
+        CheckpointError, match=r"cannot resume with objectives = \{.*\}; the run was begun with \{"
+    ):
+        resumed(space, table, other, tmp_path / "run")
 
 
 def test_resuming_on_other_architectures_is_refused(space, table, config, tmp_path):
@@ -381,16 +488,26 @@ def test_an_existing_folder_is_refused_and_left_alone(space, table, config, tmp_
     ids=lambda proxy: str(proxy.shape),
 )
 def test_a_proxy_of_another_length_is_refused(space, table, config, proxy):
-    with pytest.raises(UsageError, match="proxy needs one finite number for each of the 23 architectures"):
+    with pytest.raises(UsageError, match="one finite number, or NaN, for each of the 23 architectures"):
         pretrain(space, table, config, proxy=proxy)
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("value", [math.inf, -math.inf])
 def test_a_proxy_that_is_not_finite_is_refused(space, table, config, value):
     proxy = np.arange(float(len(table)))
     proxy[7] = value
     with pytest.raises(UsageError, match="proxy needs one finite number"):
         pretrain(space, table, config, proxy=proxy)
+
+
+@pytest.mark.parametrize("values", [[], [1.0], [2.0, 2.0]], ids=len)
+def test_a_proxy_that_ranks_nothing_is_refused(space, table, config, values):
+    proxy = np.full(len(table), np.nan)
+    proxy[3 : 3 + len(values)] = values
+    with pytest.raises(UsageError, match="nothing to rank by: the proxy needs at least two different values"):
+        pretrain(space, table, config, proxy=proxy)
+    pretrain(space, table[:5], with_epochs(dataclasses.replace(config, objectives={"flow": 1.0}), 1),
+             proxy=proxy[:5], device="cpu")  # fmt: skip
 
 
 def test_an_empty_table_is_refused(space, table, config, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 import typer
 
@@ -30,9 +30,13 @@ from archflow.cli.common import (
 )
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from archflow.graphs import ArchitectureTable, Form
     from archflow.importers import OnnxFolder
     from archflow.protocols import FloatArray, Space
+
+Settings = TypeVar("Settings", bound="DataclassInstance")
 
 
 @handled
@@ -42,7 +46,7 @@ def run(
     table: Annotated[Path | None, typer.Option("--table", help="Architectures to pre-train on.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Pre-train on the whole space.")] = False,
     sample: Annotated[int | None, typer.Option("--sample", min=1, help="Pre-train on so many drawn.")] = None,
-    encoder: Annotated[str, typer.Option("--encoder", help="Which encoder: gin, gated_gcn.")] = "gin",
+    encoder: Annotated[str, typer.Option("--encoder", help="Which encoder, such as gin.")] = "gin",
     form: FormName = "collapsed",
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the graphs.")] = None,
     batch: Annotated[int | None, typer.Option("--batch", min=1, help="Graphs a step.")] = None,
@@ -50,11 +54,23 @@ def run(
     proxy: Annotated[
         str | None, typer.Option("--proxy", help="Column of --table to rank by (default: parameters).")
     ] = None,
-    flow_weight: Annotated[float, typer.Option("--flow-weight", help="Weight of the flow loss.")] = 0.5,
-    proxy_weight: Annotated[float, typer.Option("--proxy-weight", help="Weight of the proxy loss.")] = 0.5,
+    objective: Annotated[
+        str, typer.Option("--objective", help="Pretext tasks, such as contrastive or flow=0.7+proxy=0.3.")
+    ] = "flow+proxy",
     standardize: Annotated[
         bool, typer.Option(help="Standardise the surrogate first; the paper does not.")
     ] = True,
+    surrogate_width: Annotated[
+        int | None,
+        typer.Option("--surrogate-width", min=1, help="Length of the surrogate (default: by space)."),
+    ] = None,
+    alpha: Annotated[
+        float | None,
+        typer.Option("--alpha", min=0, max=1, help="How much of a message the surrogate passes on."),
+    ] = None,
+    decoder_layers: Annotated[
+        int | None, typer.Option("--decoder-layers", min=1, help="Linear maps in the flow decoder.")
+    ] = None,
     save_every: Annotated[int, typer.Option("--save-every", min=1, help="Epochs between checkpoints.")] = 10,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
     seed: Seed = 0,
@@ -70,21 +86,24 @@ def run(
 
     Example: archflow pretrain --space nasbench201 --all --encoder gin --out encoders/gin
     """
-    from archflow.pretrain import PretrainConfig, pretrain
+    from archflow.errors import UsageError
+    from archflow.pretrain import PretrainConfig, parse_objectives, pretrain
     from archflow.progress import progress_bar
 
     check_outputs(json, overwrite=overwrite)
     the_space = open_space(space, [table], identity, zero, folder=folder)
+    objectives = parse_objectives(objective)
+    if proxy is not None and "proxy" not in objectives:
+        raise UsageError("--proxy is for the objective proxy, which is not among --objective")
     architectures, column = _architectures(the_space, table, all_, sample, proxy, seed, skip_bad)
     config = PretrainConfig.for_space(space, encoder, form=cast("Form", form), seed=seed)
-    changes = {"epochs": epochs, "batch_size": batch}
     config = dataclasses.replace(
-        config,
-        flow_weight=flow_weight,
-        proxy_weight=proxy_weight,
+        _changed(config, decoder_layers=decoder_layers),
+        objectives=objectives,
         standardize=standardize,
-        encoder=dataclasses.replace(config.encoder, width=width or config.encoder.width),
-        training=dataclasses.replace(config.training, **{k: v for k, v in changes.items() if v is not None}),
+        encoder=_changed(config.encoder, width=width),
+        surrogate=_changed(config.surrogate, width=surrogate_width, alpha=alpha),
+        training=_changed(config.training, epochs=epochs, batch_size=batch),
     )
     try:
         with progress_bar(f"pre-training {encoder}") as report:
@@ -113,6 +132,11 @@ def run(
     write_record(json, record)
 
 
+def _changed(settings: Settings, **changes: float | None) -> Settings:
+    given: dict[str, Any] = {name: value for name, value in changes.items() if value is not None}
+    return dataclasses.replace(settings, **given)
+
+
 def _architectures(
     space: Space,
     table: Path | None,
@@ -125,7 +149,7 @@ def _architectures(
     import numpy as np
 
     from archflow.datasets import read_table
-    from archflow.errors import TableError, UsageError, unknown_name
+    from archflow.errors import TableError, UsageError, plural, unknown_name
 
     if sum((table is not None, whole, sample is not None)) != 1:
         raise UsageError("say what to pre-train on with one of --table, --all and --sample")
@@ -144,10 +168,12 @@ def _architectures(
     if proxy not in measured.columns:
         raise TableError(f"{table}: {unknown_name('numeric column', proxy, measured.columns)}")
     column = measured.columns[proxy]
-    gaps = np.flatnonzero(~np.isfinite(column))
-    if len(gaps):
+    endless = np.flatnonzero(np.isinf(column))
+    if len(endless):
         raise TableError(
-            f"{table}: row {measured.rows[gaps[0]]}: {proxy} is {column[gaps[0]]}; "
-            f"a proxy needs a finite number in every row"
+            f"{table}: row {measured.rows[endless[0]]}: {proxy} is {column[endless[0]]}; "
+            f"a proxy needs a finite number or none"
         )
+    if gaps := int(np.isnan(column).sum()):
+        tell(f"{table}: {plural(gaps, 'row')} without {proxy}; the proxy's ranking leaves them out")
     return measured.architectures, column

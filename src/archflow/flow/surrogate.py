@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from archflow.errors import UsageError
+from archflow.errors import UsageError, unknown_name
 from archflow.graphs import (
     INPUT,
     LOGARITHM,
+    OUTPUT,
     ArchitectureTable,
     AttributeScale,
     Columns,
@@ -24,7 +26,7 @@ from archflow.graphs import (
     generations,
     rows_by_wiring,
 )
-from archflow.graphs.columns import IntArray
+from archflow.graphs.columns import IntArray, ragged_positions
 
 DEFAULT_CHUNK = 65_536
 # Rows that are simulated at once: enough to hide the cost of a call, and small enough that the states of a
@@ -34,6 +36,10 @@ _BLOCK = 2048
 _SHARED_FROM = 64
 
 Progress = Callable[[int, int], None]
+
+Direction = Literal["both", "forward", "backward"]
+DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
+"""Which passes a surrogate simulates; "both" is the paper's."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +83,9 @@ class FlowSurrogate:
     backward one, as published, and likewise dead ends of graphs as written, on which the paper is silent.
     Where nodes have attributes, x_v is the one-hot operation followed by them, on one scale.
 
+    In one direction alone, s(G) is the output node's state after the forward pass, or, where r starts at the
+    output node and h_v = 0 at all others, the sum of h_i over the input nodes after the backward pass.
+
     Attributes:
         operations: The vocabulary, d operations and F attributes.
         start: r, (k,) float64.
@@ -84,6 +93,10 @@ class FlowSurrogate:
         state_map: W, (2 k, k) float64.
         alpha: How much of a message passes on unchanged.
         scale: The scale of the attributes.
+        direction: Which passes to simulate, one of `DIRECTIONS`.
+
+    Raises:
+        UnknownNameError: There is no such direction.
     """
 
     operations: Operations
@@ -92,6 +105,11 @@ class FlowSurrogate:
     state_map: NDArray[np.float64]
     alpha: float
     scale: AttributeScale = LOGARITHM
+    direction: Direction = "both"
+
+    def __post_init__(self) -> None:
+        if self.direction not in DIRECTIONS:
+            raise unknown_name("direction", self.direction, DIRECTIONS)
 
     @classmethod
     def draw(
@@ -172,7 +190,13 @@ class FlowSurrogate:
             self.scale,
             dtype(self.alpha),
         )
-        is_input = columns.operation_ids == self.operations.id(INPUT)
+        is_input, is_output = (columns.operation_ids == self.operations.id(end) for end in (INPUT, OUTPUT))
+        ends = _Ends(
+            is_output if self.direction == "backward" else is_input,
+            is_output if self.direction == "forward" else is_input,
+            self.direction != "backward",
+            self.direction != "forward",
+        )
         result = np.empty((len(columns), width), dtype=dtype)
         alone: list[IntArray] = []
         for rows in rows_by_wiring(columns, is_input):
@@ -181,14 +205,28 @@ class FlowSurrogate:
                 continue
             for begin in range(0, len(rows), _BLOCK):
                 block = rows[begin : begin + _BLOCK]
-                result[block] = _simulate_shared(columns, block, is_input, maps)
+                result[block] = _simulate_shared(columns, block, ends, maps)
         if alone:
             rows = np.sort(np.concatenate(alone))
             for begin in range(0, len(rows), _BLOCK):
                 block = rows[begin : begin + _BLOCK]
-                part = columns.take(block)
-                result[block] = _simulate_mixed(part, part.operation_ids == self.operations.id(INPUT), maps)
+                nodes = ragged_positions(columns.node_offsets[block], np.diff(columns.node_offsets)[block])
+                result[block] = _simulate_mixed(columns.take(block), ends.of(nodes), maps)
         return result
+
+
+@dataclasses.dataclass(frozen=True)
+class _Ends:
+    """The nodes where r starts and those that are read, and the passes between."""
+
+    starts: NDArray[np.bool_]  # (N,)
+    reads: NDArray[np.bool_]  # (N,)
+    forward: bool
+    backward: bool
+
+    def of(self, nodes: IntArray) -> _Ends:
+        """Return the same for some of the nodes."""
+        return dataclasses.replace(self, starts=self.starts[nodes], reads=self.reads[nodes])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,9 +254,7 @@ class _Maps:
         return states
 
 
-def _simulate_shared(
-    columns: Columns, rows: IntArray, is_input: NDArray[np.bool_], maps: _Maps
-) -> NDArray[np.floating]:
+def _simulate_shared(columns: Columns, rows: IntArray, ends: _Ends, maps: _Maps) -> NDArray[np.floating]:
     """Simulate rows of one wiring: node by node, all rows at once, (rows, k)."""
     first = rows[0]
     n_nodes = int(columns.node_offsets[first + 1] - columns.node_offsets[first])
@@ -228,32 +264,39 @@ def _simulate_shared(
     for source, target in zip(columns.sources[edges].tolist(), columns.targets[edges].tolist(), strict=True):
         before[target].append(source)
         after[source].append(target)
-    starts = columns.node_offsets[rows]
-    inputs = np.flatnonzero(is_input[columns.node_offsets[first] : columns.node_offsets[first + 1]]).tolist()
+    places = columns.node_offsets[rows] + np.arange(n_nodes)[:, None]  # (n, rows)
 
-    states = [np.zeros((len(rows), len(maps.start)), dtype=maps.start.dtype)] * n_nodes
-    for node in inputs:
-        states[node] = np.broadcast_to(maps.start, states[node].shape)
-    for order, senders in ((range(n_nodes), before), (range(n_nodes)[::-1], after)):
+    zeros = np.zeros((len(rows), len(maps.start)), dtype=maps.start.dtype)
+    states = [zeros] * n_nodes
+    for node, chosen in _marked(ends.starts[places]):
+        states[node] = np.where(chosen, maps.start, zeros)
+    nodes = range(n_nodes)
+    for order, senders in [(nodes, before)] * ends.forward + [(nodes[::-1], after)] * ends.backward:
         for node in order:
             if senders[node]:
                 messages = sum(states[sender] for sender in senders[node])
-                states[node] = maps.update(columns, starts + node, np.asarray(messages))
-    return np.asarray(sum(states[node] for node in inputs))
+                states[node] = maps.update(columns, places[node], np.asarray(messages))
+    return np.asarray(
+        sum(np.where(chosen, states[node], zeros) for node, chosen in _marked(ends.reads[places]))
+    )
 
 
-def _simulate_mixed(columns: Columns, is_input: NDArray[np.bool_], maps: _Maps) -> NDArray[np.floating]:
+def _marked(marks: NDArray[np.bool_]) -> list[tuple[int, NDArray[np.bool_]]]:
+    """Return the nodes that are marked in a row or more, with those rows, (rows, 1), for marks (n, rows)."""
+    return [(node, marks[node, :, None]) for node in np.flatnonzero(marks.any(axis=1)).tolist()]
+
+
+def _simulate_mixed(columns: Columns, ends: _Ends, maps: _Maps) -> NDArray[np.floating]:
     """Simulate rows of any wirings: generation by generation, all rows at once, (rows, k)."""
     states = np.zeros((len(columns.operation_ids), len(maps.start)), dtype=maps.start.dtype)
-    states[is_input] = maps.start
+    states[ends.starts] = maps.start
     sources, targets = columns.global_edges()
-    for senders, receivers in ((sources, targets), (targets, sources)):
+    for senders, receivers in [(sources, targets)] * ends.forward + [(targets, sources)] * ends.backward:
         for step in generations(senders, receivers, len(states)):
             ones = np.ones(len(step.senders), dtype=states.dtype)
             gather = csr_array((ones, step.senders, step.starts), shape=(len(step.nodes), len(states)))
             states[step.nodes] = maps.update(columns, step.nodes, np.asarray(gather @ states))
 
-    inputs = np.flatnonzero(is_input)
     result = np.zeros((len(columns), len(maps.start)), dtype=states.dtype)
-    np.add.at(result, columns.node_rows()[inputs], states[inputs])
+    np.add.at(result, columns.node_rows()[ends.reads], states[ends.reads])
     return result

@@ -11,18 +11,18 @@ from archflow.encoders import EncoderConfig
 from archflow.errors import CheckpointError, UsageError, unknown_name
 from archflow.flow import PUBLISHED, SurrogateConfig
 from archflow.graphs import DEFAULT_FORM, FORMS, Form
+from archflow.pretrain.registry import OBJECTIVES
 from archflow.training import TrainingConfig
 
 
 @dataclasses.dataclass(frozen=True)
 class PretrainConfig:
-    """The choices of flow-guided pre-training, by default the FGP paper's (docs/paper-to-code.md).
+    """The choices of a pre-training run, by default the FGP paper's (docs/paper-to-code.md).
 
     Attributes:
         encoder: Which encoder to pre-train.
         form: The form of the graphs that it sees.
-        flow_weight: Weight of the flow reconstruction loss.
-        proxy_weight: Weight of the proxy ranking loss.
+        objectives: The weight of each pretext task, by its name in `OBJECTIVES`; kept in the order there.
         standardize: Whether each number of the surrogate is standardised over the table before it is
             reconstructed. The paper's is not, so that one loss drowns in the other: as drawn, the numbers
             deviate by about 0.01 on NAS-Bench-201 and by about 100 on NAS-Bench-101.
@@ -34,8 +34,9 @@ class PretrainConfig:
 
     encoder: EncoderConfig = EncoderConfig()
     form: Form = DEFAULT_FORM
-    flow_weight: float = 0.5
-    proxy_weight: float = 0.5
+    objectives: Mapping[str, float] = dataclasses.field(
+        default_factory=lambda: {"flow": 0.5, "proxy": 0.5}, hash=False
+    )
     standardize: bool = True
     surrogate: SurrogateConfig = SurrogateConfig()
     decoder_layers: int = 2
@@ -45,13 +46,18 @@ class PretrainConfig:
     def __post_init__(self) -> None:
         if self.form not in FORMS:
             raise unknown_name("form", self.form, FORMS)
-        weights = (self.flow_weight, self.proxy_weight)
-        if not (all(0 <= weight < math.inf for weight in weights) and sum(weights) > 0):
-            raise UsageError(
-                "the weights of the objectives must not be negative, nor both zero; they are "
-                f"{self.flow_weight} (flow) and {self.proxy_weight} (proxy)"
-            )
-
+        for name, weight in self.objectives.items():
+            if name not in OBJECTIVES:
+                raise unknown_name("objective", name, OBJECTIVES)
+            if not 0 < weight < math.inf:
+                raise UsageError(
+                    f"the weight of objective {name!r} must be a finite number above 0, not {weight}"
+                )
+        if not self.objectives:
+            raise UsageError(f"pre-training needs an objective; choose from: {', '.join(OBJECTIVES)}")
+        # One order, because the order of objectives decides which random weights each one starts with.
+        ordered = {name: self.objectives[name] for name in OBJECTIVES if name in self.objectives}
+        object.__setattr__(self, "objectives", ordered)
         if self.decoder_layers < 1:
             raise UsageError(f"decoder_layers must be at least 1, not {self.decoder_layers}")
 
@@ -61,7 +67,7 @@ class PretrainConfig:
     ) -> PretrainConfig:
         """Return the defaults with the paper's surrogate for a space, or that of NAS-Bench-201."""
         surrogate = PUBLISHED.get(space, SurrogateConfig())
-        return cls(encoder=EncoderConfig(name=encoder), form=form, surrogate=surrogate, seed=seed)
+        return cls(encoder=EncoderConfig.default(encoder), form=form, surrogate=surrogate, seed=seed)
 
     def to_json(self) -> dict[str, Any]:
         """Return the choices as nested dicts."""
@@ -83,5 +89,5 @@ class PretrainConfig:
                     "training": TrainingConfig(**value["training"]),
                 }
             )
-        except (TypeError, KeyError) as error:
+        except (TypeError, AttributeError, KeyError) as error:
             raise CheckpointError(f"not the settings of a pre-training run: {error}") from error

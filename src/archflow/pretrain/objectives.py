@@ -1,4 +1,4 @@
-"""Pretext tasks: losses on graph embeddings that need no label."""
+"""The paper's two pretext tasks, flow reconstruction and proxy ranking, and sums of any."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from archflow.protocols import View
 from archflow.training import pairwise_hinge
 
 
@@ -52,9 +53,9 @@ class FlowReconstruction(nn.Module):
             surrogates = (surrogates - means) / np.where(varies, deviations, np.inf)
         self.register_buffer("targets", torch.from_numpy(surrogates.astype(np.float32)), persistent=False)
 
-    def forward(self, embeddings: Tensor, rows: Tensor) -> Tensor:
-        """Return the loss, (), of embeddings (B, D) of the given table rows (B,)."""
-        distances: Tensor = self.decoder(embeddings) - self.targets[rows]  # (B, k)
+    def forward(self, view: View) -> Tensor:
+        """Return the loss, ()."""
+        distances: Tensor = self.decoder(view.graphs) - self.targets[view.rows]  # (B, k)
         return distances.square().sum(dim=1).mean()
 
 
@@ -63,7 +64,7 @@ class ProxyRanking(nn.Module):
 
     Args:
         width: D, the width of the embeddings.
-        proxy: The column, higher is better, (A,).
+        proxy: The column, higher is better, (A,); a row where it is NaN forms no pair.
         margin: How far apart the scores of a pair should be.
         hidden: Width of the scorer's hidden layer.
     """
@@ -77,16 +78,18 @@ class ProxyRanking(nn.Module):
         self.scorer = multilayer_perceptron([width, hidden, 1])
         self.margin = margin
         # Ranks, because counts in the millions lose their differences in float32.
-        ranks = np.unique(proxy, return_inverse=True)[1].reshape(-1)
-        self.register_buffer("targets", torch.from_numpy(ranks.astype(np.float32)), persistent=False)
+        ranks = np.unique(proxy, return_inverse=True)[1].reshape(-1).astype(np.float32)
+        ranks[np.isnan(proxy)] = np.nan  # which is neither above nor below anything
+        self.register_buffer("targets", torch.from_numpy(ranks), persistent=False)
 
-    def forward(self, embeddings: Tensor, rows: Tensor) -> Tensor:
-        """Return the loss, (), of embeddings (B, D) of the given table rows (B,)."""
-        return pairwise_hinge(self.scorer(embeddings).squeeze(1), self.targets[rows], self.margin)
+    def forward(self, view: View) -> Tensor:
+        """Return the loss, ()."""
+        scores = self.scorer(view.graphs).squeeze(1)
+        return pairwise_hinge(scores, self.targets[view.rows], self.margin)
 
 
 class WeightedSum(nn.Module):
-    """Several objectives at once.
+    """Several objectives at once, on one view.
 
     Args:
         objectives: The objectives by name.
@@ -98,7 +101,7 @@ class WeightedSum(nn.Module):
         self.objectives = nn.ModuleDict(objectives)
         self.weights = dict(weights)
 
-    def forward(self, embeddings: Tensor, rows: Tensor) -> Tensor:
+    def forward(self, view: View) -> Tensor:
         """Return the weighted sum, (), of all objectives' losses."""
-        losses = [self.weights[name] * part(embeddings, rows) for name, part in self.objectives.items()]
+        losses = [self.weights[name] * part(view) for name, part in self.objectives.items()]
         return torch.stack(losses).sum()

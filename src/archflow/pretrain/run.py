@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from archflow.encoders import fit_scale
@@ -20,7 +21,8 @@ from archflow.flow import FlowSurrogate
 from archflow.graphs import ArchitectureTable, AttributeScale, GraphBatch
 from archflow.pretrain.config import PretrainConfig
 from archflow.pretrain.encoder import PretrainedEncoder
-from archflow.pretrain.objectives import FlowReconstruction, ProxyRanking, WeightedSum
+from archflow.pretrain.registry import Material, build_objectives
+from archflow.pretrain.view import PretextView
 from archflow.progress import Report, silent
 from archflow.protocols import FloatArray, Space
 from archflow.records import versions
@@ -48,7 +50,7 @@ def pretrain(
     device: str = "auto",
     report: Report = silent,
 ) -> PretrainedEncoder:
-    """Pre-train an encoder to reconstruct the flow surrogate and to rank a cheap proxy (FGP).
+    """Pre-train an encoder on pretext tasks, by default as FGP: reconstruct the flow surrogate, rank a proxy.
 
     Each distinct graph of the table counts once, in the form that the encoder sees. No label is used; whose
     architectures the table holds, the test ones included or not, is the caller's choice, and the provenance
@@ -58,7 +60,8 @@ def pretrain(
         space: The search space, for its vocabulary and its parameter counts.
         table: A architectures as written.
         config: The choices of the run.
-        proxy: The column to rank by, higher is better, (A,); by default the space's parameter counts.
+        proxy: The column to rank by, higher is better, (A,), NaN where it is not known; by default the
+            space's parameter counts.
         folder: Where to write a checkpoint each `save_every` epochs, at the end and on Ctrl-C.
         save_every: Epochs between checkpoints.
         resume: Go on from the checkpoint in `folder`, to the very weights of an uninterrupted run (on one CPU
@@ -70,7 +73,8 @@ def pretrain(
         The pre-trained encoder, on the CPU.
 
     Raises:
-        UsageError: The table is empty, the proxy has another length or is not finite.
+        UsageError: The table is empty or counts operations in another vocabulary; the proxy has another
+            length, is infinite somewhere or has fewer than two different values.
         OutputExistsError: `folder` exists and `resume` is false.
         CheckpointError: The checkpoint to resume is damaged, or of another run.
         KeyboardInterrupt: On Ctrl-C, after the last whole epoch was saved.
@@ -131,12 +135,22 @@ class _Run:
     ) -> None:
         if not len(table):
             raise UsageError("pre-training needs at least one architecture; the table is empty")
+        own, other = space.operations, table.operations
+        if (own.names, own.attributes) != (other.names, other.attributes):
+            raise UsageError(f"the table counts operations in another vocabulary than the space {space.name}")
         formed = table.in_form(config.form)
-        named = "given" if proxy is not None else "parameters"
-        proxy = space.parameters(formed) if proxy is None else np.asarray(proxy, dtype=np.float64)
-        if proxy.shape != (len(table),) or not np.isfinite(proxy).all():
-            raise UsageError(f"the proxy needs one finite number for each of the {len(table)} architectures")
-        distinct = np.sort(np.unique(formed.keys(), return_index=True)[1])
+        _, first, graph_of = np.unique(formed.keys(), return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        distinct = first[order]
+        named = "parameters" if proxy is None else "given"
+        known = space.parameters(formed) if proxy is None else _checked(proxy, len(table))
+        ranked = _first_known(known, graph_of)[order]
+        if (
+            proxy is not None
+            and "proxy" in config.objectives
+            and len(np.unique(ranked[~np.isnan(ranked)])) < 2
+        ):
+            raise UsageError("there is nothing to rank by: the proxy needs at least two different values")
         self.space, self.config, self.device = space, config, device
         self.columns = formed.columns.take(distinct)
         scale = AttributeScale.of(self.columns)
@@ -144,18 +158,7 @@ class _Run:
         with seeded(config.seed):
             encoder = config.encoder.build(len(space.operations), len(space.operations.attributes))
             fit_scale(encoder, self.columns)
-            objectives = WeightedSum(
-                {
-                    "flow": FlowReconstruction(
-                        config.encoder.width,
-                        self.surrogate(formed[distinct], dtype=np.float64),
-                        layers=config.decoder_layers,
-                        standardize=config.standardize,
-                    ),
-                    "proxy": ProxyRanking(config.encoder.width, proxy[distinct]),
-                },
-                {"flow": config.flow_weight, "proxy": config.proxy_weight},
-            )
+            objectives = build_objectives(Material(config, formed[distinct], self.surrogate, ranked))
         self.module = nn.ModuleDict({"encoder": encoder, "objectives": objectives}).to(device)
         self.optimizer = make_optimizer(self.module, config.training)
         self.data = {
@@ -163,7 +166,7 @@ class _Run:
             "distinct_graphs": len(distinct),
             "digest": formed.digest(),
             "proxy": named,
-            "proxy_digest": hashlib.sha256(proxy.astype("<f8").tobytes()).hexdigest(),
+            "proxy_digest": hashlib.sha256(known.astype("<f8").tobytes()).hexdigest(),
         }
         self._started, self._seconds_before = time.perf_counter(), 0.0
         self.kept = _Kept(0, [], self._state())
@@ -176,7 +179,9 @@ class _Run:
     def loss(self, rows: Tensor) -> Tensor:
         """Return the mean loss, (), of rows (B,) of the distinct graphs."""
         batch = GraphBatch.of(self.columns.take(rows.numpy()), self.device)
-        value: Tensor = self.module["objectives"](self.module["encoder"](batch)[1], rows.to(self.device))
+        value: Tensor = self.module["objectives"](
+            PretextView(self.module["encoder"], batch, rows.to(self.device))
+        )
         return value
 
     def remember(self, epochs: int, loss: float) -> None:
@@ -245,9 +250,30 @@ class _Run:
         return with_prefix("surrogate", matrices)
 
 
+def _checked(proxy: FloatArray, count: int) -> FloatArray:
+    """Return a proxy, (count,) float64, in which every gap is the same NaN.
+
+    Raises:
+        UsageError: It has another length, or is infinite somewhere.
+    """
+    proxy = np.asarray(proxy, dtype=np.float64)
+    if proxy.shape != (count,) or np.isinf(proxy).any():
+        raise UsageError(f"the proxy needs one finite number, or NaN, for each of the {count} architectures")
+    return np.where(np.isnan(proxy), np.nan, proxy)
+
+
+def _first_known(values: FloatArray, groups: NDArray[np.int64]) -> FloatArray:
+    """Return the first value of each group that is not NaN, (number of groups,); NaN where all are."""
+    known = np.flatnonzero(~np.isnan(values))[::-1]
+    result = np.full(groups.max() + 1, np.nan)
+    result[groups[known]] = values[known]  # of several values for one place the last one stays
+    return result
+
+
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested settings under dotted names, such as training.epochs."""
+    """Return nested settings under dotted names, such as training.epochs; the objectives stay together."""
     flat: dict[str, Any] = {}
     for name, value in settings.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+        nested = isinstance(value, Mapping) and name != "objectives"
+        flat |= _flat(value, f"{prefix}{name}.") if nested else {prefix + name: value}
     return flat

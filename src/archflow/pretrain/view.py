@@ -1,0 +1,40 @@
+"""What a pretext task sees of a batch."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cached_property
+
+from torch import Tensor, nn
+
+from archflow.graphs import GraphBatch
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PretextView:
+    """A batch, and its embeddings once a task asks for them: tasks that share a view share one encoder call.
+
+    Attributes:
+        encoder: The encoder being trained, for tasks that show it other graphs than the batch.
+        batch: B graphs with N nodes.
+        rows: Their rows in the table, (B,) int64, on the batch's device.
+    """
+
+    encoder: nn.Module
+    batch: GraphBatch
+    rows: Tensor
+
+    @cached_property
+    def _embeddings(self) -> tuple[Tensor, Tensor]:
+        nodes, graphs = self.encoder(self.batch)
+        return nodes, graphs
+
+    @property
+    def nodes(self) -> Tensor:
+        """The node embeddings, (N, D)."""
+        return self._embeddings[0]
+
+    @property
+    def graphs(self) -> Tensor:
+        """The graph embeddings, (B, D)."""
+        return self._embeddings[1]
