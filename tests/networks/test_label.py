@@ -12,7 +12,7 @@ import pytest
 
 from archflow.errors import OutputExistsError, TableError, UsageError
 from archflow.networks import DIGITS, TrainedNetwork, TrainingError, journal_path, label, train_network
-from archflow.networks.journal import Journal
+from archflow.networks.label import TrainingJournal
 from archflow.spaces.nasbench201 import NASBench201
 
 SPACE = NASBench201()
@@ -159,7 +159,7 @@ def test_a_space_without_networks_is_named(tmp_path):
 
 
 def journal_of(path, rows):
-    with Journal(path, HEADER, KEYS) as journal:
+    with TrainingJournal(path, HEADER, KEYS) as journal:
         for key in rows:
             journal.append(key, TrainedNetwork(91.25, 0.1 + 0.2, 1234))
 
@@ -167,7 +167,7 @@ def journal_of(path, rows):
 def test_a_journal_gives_back_what_was_written(tmp_path):
     path = tmp_path / "j.jsonl"
     journal_of(path, KEYS[:3])
-    with Journal(path, HEADER, KEYS) as journal:
+    with TrainingJournal(path, HEADER, KEYS) as journal:
         assert journal.rows == dict.fromkeys(KEYS[:3], TrainedNetwork(91.25, 0.1 + 0.2, 1234))
 
 
@@ -177,7 +177,7 @@ def test_a_torn_last_line_is_dropped_and_overwritten(tmp_path, cut):
     journal_of(path, KEYS[:3])
     path.write_bytes(path.read_bytes()[:-cut])
     journal_of(path, KEYS[2:4])
-    with Journal(path, HEADER, KEYS) as journal:
+    with TrainingJournal(path, HEADER, KEYS) as journal:
         assert list(journal.rows) == KEYS[:4]
 
 
@@ -185,7 +185,7 @@ def test_a_torn_first_line_begins_anew(tmp_path):
     path = tmp_path / "j.jsonl"
     path.write_text('{"space": "nasb')
     journal_of(path, KEYS[:1])
-    with Journal(path, HEADER, KEYS) as journal:
+    with TrainingJournal(path, HEADER, KEYS) as journal:
         assert list(journal.rows) == KEYS[:1]
 
 
@@ -199,7 +199,7 @@ def test_a_damaged_middle_line_is_named(tmp_path, damage):
     lines[2] = damage
     path.write_text("\n".join(lines) + "\n")
     with pytest.raises(TableError, match=r"j\.jsonl, line 3: not a finished training .*; delete the line"):
-        Journal(path, HEADER, KEYS)
+        TrainingJournal(path, HEADER, KEYS)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_a_journal_of_another_run_is_refused_and_kept(tmp_path, change, message)
     journal_of(path, KEYS[:2])
     before = path.read_bytes()
     with pytest.raises(TableError, match=message):
-        Journal(path, {**HEADER, **change}, KEYS)
+        TrainingJournal(path, {**HEADER, **change}, KEYS)
     assert path.read_bytes() == before
 
 
@@ -226,7 +226,7 @@ def test_a_journal_of_other_architectures_is_refused(tmp_path):
     path = tmp_path / "j.jsonl"
     journal_of(path, KEYS[:2])
     with pytest.raises(TableError, match=r"line 2: \|.*\| with seed 0 is not part of this run"):
-        Journal(path, HEADER, KEYS[2:])
+        TrainingJournal(path, HEADER, KEYS[2:])
 
 
 @pytest.mark.parametrize("content", ["arch,valid_acc\n", "arch,valid_acc", "\n{}\n", "[]\n"])
@@ -234,5 +234,5 @@ def test_another_file_is_no_journal(tmp_path, content):
     path = tmp_path / "j.jsonl"
     path.write_text(content)
     with pytest.raises(TableError, match="line 1: not the first line of a label journal"):
-        Journal(path, HEADER, KEYS)
+        TrainingJournal(path, HEADER, KEYS)
     assert path.read_text() == content

@@ -9,7 +9,20 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from archflow.cli import data, demo, encode, evaluate, fit, label, methods, pretrain, rank, spaces
+from archflow.cli import (
+    benchmark,
+    data,
+    demo,
+    encode,
+    evaluate,
+    fit,
+    label,
+    methods,
+    pretrain,
+    proxies,
+    rank,
+    spaces,
+)
 from archflow.cli.common import BAD_USE, FAILED, debugging
 
 app = typer.Typer(
@@ -20,9 +33,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-for command in (demo, spaces, methods, encode, pretrain, fit, rank, evaluate, label):
+for command in (demo, spaces, methods, encode, pretrain, fit, rank, evaluate, label, proxies):
     app.command(name=command.__name__.rpartition(".")[2])(command.run)
 app.add_typer(data.app, name="data")
+app.add_typer(benchmark.app, name="benchmark")
 
 
 def _print_version(wanted: bool) -> None:

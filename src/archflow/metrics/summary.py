@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypedDict
 
 from numpy.typing import ArrayLike
@@ -20,12 +21,13 @@ class Scores(TypedDict):
     precision_at: dict[str, float]
 
 
-def scores(predicted: ArrayLike, measured: ArrayLike) -> Scores:
+def scores(predicted: ArrayLike, measured: ArrayLike, *, percents: Sequence[int] = PERCENTS) -> Scores:
     """Return the scores of a ranking; where lower is better, negate both arguments.
 
     Args:
         predicted: Predictions, (n,), n >= 2, higher is better.
         measured: Measurements of the same architectures, (n,), higher is better.
+        percents: Each K of Precision@K.
 
     Returns:
         `{"kendall_tau": ..., "spearman": ..., "precision_at": {"1": ..., "5": ..., "10": ...}}`, the keys
@@ -37,5 +39,5 @@ def scores(predicted: ArrayLike, measured: ArrayLike) -> Scores:
     return {
         "kendall_tau": kendall_tau(predicted, measured),
         "spearman": spearman(predicted, measured),
-        "precision_at": {str(percent): precision_at(predicted, measured, percent) for percent in PERCENTS},
+        "precision_at": {str(percent): precision_at(predicted, measured, percent) for percent in percents},
     }

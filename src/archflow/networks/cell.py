@@ -42,7 +42,7 @@ def operation(name: str, channels: int) -> nn.Module:
     if name == "avg_pool_3x3":
         return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
     if name in ("nor_conv_1x1", "nor_conv_3x3"):
-        return _relu_conv_norm(channels, channels, kernel=int(name[-1]))
+        return relu_conv_norm(channels, channels, kernel=int(name[-1]))
     raise unknown_name("operation", name, OPERATIONS)
 
 
@@ -112,7 +112,7 @@ class CellNetwork(nn.Module):
         ]
         for stage, width in enumerate(channels):
             if stage > 0:
-                layers += [nn.AvgPool2d(2), _relu_conv_norm(channels[stage - 1], width, kernel=1)]
+                layers += [nn.AvgPool2d(2), relu_conv_norm(channels[stage - 1], width, kernel=1)]
             layers.append(Cell(architecture, width))
         last = channels[-1]
         self.features = nn.Sequential(*layers, nn.BatchNorm2d(last), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
@@ -124,9 +124,13 @@ class CellNetwork(nn.Module):
         return logits
 
 
-def _relu_conv_norm(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
+def relu_conv_norm(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    """Build ReLU, a convolution without bias that pads with zeros, and batch norm.
+
+    Maps (B, inputs, H, W) to (B, outputs, H / stride, W / stride).
+    """
     return nn.Sequential(
         nn.ReLU(),
-        nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, bias=False),
+        nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False),
         nn.BatchNorm2d(outputs),
     )

@@ -3,31 +3,69 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import platform
+import functools
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import csv, parquet
 
 from archflow.errors import UsageError
-from archflow.files import atomic_path, require_absent
 from archflow.graphs import Architecture
 from archflow.networks.cell import OPERATIONS
 from archflow.networks.journal import Journal
+from archflow.networks.results import check_out, journal_path, versions, write_results
 from archflow.networks.tasks import Task
 from archflow.networks.train import TrainedNetwork, train_network
-from archflow.networks.workers import Job, Trainer, train_all
+from archflow.networks.workers import JobError, run_jobs
 from archflow.protocols import Space
 
 Progress = Callable[[int, int], None]
 """Called with (trainings done, trainings in all) at the start and after each training."""
+
+Trainer = Callable[[Architecture, Task, int], TrainedNetwork]
+"""A module-level function (architecture, task, seed) -> what was measured; `train_network` is one."""
+
+Job = tuple[str, Architecture, int]
+"""An architecture's text, the architecture and a training seed."""
+
+Training = tuple[str, int]
+"""An architecture's text and a training seed."""
+
+
+class TrainingError(JobError):
+    """A network that could not be trained; names the architecture and the seed."""
+
+
+class TrainingJournal(Journal[Training, TrainedNetwork]):
+    """The journal of a labelling run: one line a finished training."""
+
+    command = "label"
+    piece = "training"
+    again = "train that network again"
+
+    def encode(self, key: Training, row: TrainedNetwork) -> Mapping[str, Any]:
+        """Turn a finished training into plain JSON values."""
+        return {
+            "arch": key[0],
+            "seed": key[1],
+            "valid_acc": row.valid_accuracy,
+            "train_seconds": row.train_seconds,
+            "parameters": row.parameters,
+        }
+
+    def decode(self, line: Any) -> tuple[Training, TrainedNetwork]:
+        """Turn them back."""
+        key = str(line["arch"]), int(line["seed"])
+        measured = float(line["valid_acc"]), float(line["train_seconds"]), int(line["parameters"])
+        return key, TrainedNetwork(*measured)
+
+    def name(self, key: Training) -> str:
+        """Say which training it is."""
+        return f"{key[0]} with seed {key[1]}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,11 +83,6 @@ class LabelRun:
     architectures: int
     trainings: int
     restored: int
-
-
-def journal_path(out: Path) -> Path:
-    """Return where the journal of a table lies while the table is being made."""
-    return out.with_name(f"{out.name}.journal.jsonl")
 
 
 def label(
@@ -95,20 +128,23 @@ def label(
         TrainingError: A training failed; what finished before stays in the journal.
         KeyboardInterrupt: Ctrl-C, with a text that says how to go on.
     """
-    _check(space, seeds, out, workers)
+    _check(space, seeds, workers)
     pairs = [(space.format(architecture), architecture) for architecture in architectures]
     _check_distinct("architecture", [text for text, _ in pairs])
     jobs: list[Job] = [(text, graph, seed) for text, graph in pairs for seed in seeds]
-    require_absent(out, overwrite=overwrite)
-    header = _provenance(space, task, seeds)
+    check_out(out, overwrite=overwrite)
+    header = {"space": space.name, "task": task.to_json(), "seeds": list(seeds), "versions": versions()}
     keys = [(text, seed) for text, _, seed in jobs]
-    with Journal(journal_path(out), header, keys) as journal:
+    with TrainingJournal(journal_path(out), header, keys) as journal:
         left = [job for job, key in zip(jobs, keys, strict=True) if key not in journal.rows]
         restored = len(jobs) - len(left)
         tell = progress or (lambda done, total: None)
         tell(restored, len(jobs))
         try:
-            with closing(train_all(left, task, trainer, workers)) as finished:
+            train = functools.partial(_train, task, trainer)
+            with closing(
+                run_jobs(left, train, workers=workers, name=_training, error=TrainingError)
+            ) as finished:
                 for (text, _, seed), trained in finished:
                     journal.append((text, seed), trained)
                     tell(len(journal.rows), len(jobs))
@@ -117,12 +153,12 @@ def label(
                 f"stopped with {len(journal.rows)} of {len(jobs)} trainings in {journal.path}; "
                 f"the same command goes on from there"
             ) from None
-        _write(out, _table([text for text, _ in pairs], seeds, journal.rows), header)
+        write_results(out, _table([text for text, _ in pairs], seeds, journal.rows), header)
     journal.path.unlink()
     return LabelRun(out=out, architectures=len(pairs), trainings=len(left), restored=restored)
 
 
-def _check(space: Space, seeds: Sequence[int], out: Path, workers: int) -> None:
+def _check(space: Space, seeds: Sequence[int], workers: int) -> None:
     missing = sorted(set(space.operations.names) - set(OPERATIONS))
     if missing:
         raise UsageError(f"space {space.name!r} has no networks: no module for {', '.join(missing)}")
@@ -131,8 +167,6 @@ def _check(space: Space, seeds: Sequence[int], out: Path, workers: int) -> None:
         raise UsageError(f"seed {min(seeds)} is below 0; give seeds of 0 or more")
     if workers < 1:
         raise UsageError(f"workers is {workers}; it must be 1 or more")
-    if out.suffix not in (".parquet", ".csv"):
-        raise UsageError(f"{out}: a table ends in .parquet or .csv")
 
 
 def _check_distinct(kind: str, values: Sequence[str] | Sequence[int]) -> None:
@@ -143,14 +177,13 @@ def _check_distinct(kind: str, values: Sequence[str] | Sequence[int]) -> None:
         raise UsageError(f"{kind} {value} is given {count} times; give each {kind} once")
 
 
-def _provenance(space: Space, task: Task, seeds: Sequence[int]) -> dict[str, Any]:
-    versions = {name: metadata.version(name) for name in ("archflow", "torch", "numpy", "scikit-learn")}
-    return {
-        "space": space.name,
-        "task": task.to_json(),
-        "seeds": list(seeds),
-        "versions": {"python": platform.python_version(), **versions},
-    }
+def _train(task: Task, trainer: Trainer, job: Job) -> TrainedNetwork:
+    _, architecture, seed = job
+    return trainer(architecture, task, seed)
+
+
+def _training(job: Job) -> str:
+    return f"training {job[0]} with seed {job[2]}"
 
 
 def _table(
@@ -166,12 +199,3 @@ def _table(
         **{name: pa.array(values.astype(np.float32)) for name, values in numbers.items()},
         "parameters": pa.array([runs[0].parameters for runs in trained], type=pa.int32()),
     }
-
-
-def _write(out: Path, columns: dict[str, Any], header: dict[str, Any]) -> None:
-    table = pa.table(columns).replace_schema_metadata({"archflow": json.dumps(header)})
-    with atomic_path(out) as temporary:
-        if out.suffix == ".csv":
-            csv.write_csv(table, temporary)
-        else:
-            parquet.write_table(table, temporary, compression="zstd")

@@ -1,73 +1,78 @@
-"""A pool of worker processes that train networks and that knows which job a dead worker had."""
+"""A pool of worker processes that knows which job a dead worker had."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import multiprocessing
 import signal
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable
 from multiprocessing.connection import Connection, wait
-from typing import cast
+from typing import Any, TypeVar, cast
+
+import torch
 
 from archflow.errors import ArchflowError
-from archflow.graphs import Architecture
-from archflow.networks.tasks import Task
-from archflow.networks.train import TrainedNetwork
 
-Trainer = Callable[[Architecture, Task, int], TrainedNetwork]
-"""A module-level function (architecture, task, seed) -> what was measured; `train_network` is one."""
-
-Job = tuple[str, Architecture, int]
-"""An architecture's text, the architecture and a training seed."""
+Job = TypeVar("Job")
+Result = TypeVar("Result")
 
 
-class TrainingError(ArchflowError, RuntimeError):
-    """A network that could not be trained; names the architecture and the seed."""
+class JobError(ArchflowError, RuntimeError):
+    """A job that raised or whose worker process died; names the job."""
 
 
-def train_all(
-    jobs: Sequence[Job], task: Task, trainer: Trainer, workers: int
-) -> Generator[tuple[Job, TrainedNetwork]]:
-    """Train every job in worker processes and yield each as it finishes.
+def run_jobs(
+    jobs: Iterable[Job],
+    work: Callable[[Job], Result],
+    *,
+    workers: int,
+    name: Callable[[Job], str],
+    error: type[JobError] = JobError,
+) -> Generator[tuple[Job, Result]]:
+    """Do every job in worker processes and yield each as it finishes.
 
     Args:
-        jobs: What to train; handed out in this order.
-        task: The data and the budget.
-        trainer: Called in a worker once a job.
+        jobs: What to do; taken and handed out in this order. Jobs are sent to another process.
+        work: Called in a worker once a job, with PyTorch on one thread: a module-level function, or a
+            `functools.partial` of one.
         workers: Number of processes, each on one core.
+        name: What a message calls a job, such as "training X with seed 3".
+        error: What is raised where a job fails.
 
     Yields:
-        The job and what its training measured. Closing the generator early stops the workers.
+        The job and what came of it. Closing the generator early stops the workers.
 
     Raises:
-        TrainingError: A training raised, or its worker died.
+        JobError: A job raised, or its worker died; in the class that `error` names.
     """
     context = multiprocessing.get_context("spawn")  # forking a process that holds threads can hang
     waiting = iter(jobs)
     busy: dict[Connection, Job] = {}
     processes = []
 
-    def hand_out(connection: Connection) -> None:
-        job = next(waiting, None)
-        if job is not None:
-            busy[connection] = job
-            with contextlib.suppress(BrokenPipeError):  # a dead worker is noticed when it is read from
-                connection.send(job[1:])
+    def hand_out(connection: Connection, job: Job) -> None:
+        busy[connection] = job
+        with contextlib.suppress(BrokenPipeError):  # a dead worker is noticed when it is read from
+            connection.send(job)
 
     try:
-        for _ in range(min(workers, len(jobs))):
+        for job in itertools.islice(waiting, workers):
             ours, theirs = context.Pipe()
-            process = context.Process(target=_work, args=(theirs, trainer, task), daemon=True)
+            process = context.Process(target=_work, args=(theirs, work), daemon=True)
             process.start()
             theirs.close()  # so that a dead worker's pipe reads as closed
             processes.append(process)
-            hand_out(ours)
+            hand_out(ours, job)
         while busy:
             for ready in wait(list(busy)):
                 connection = cast("Connection", ready)
                 job = busy.pop(connection)
-                reply = _receive(connection, job)
-                hand_out(connection)
+                done, reply = _receive(connection)
+                if not done:
+                    raise error(f"{name(job)} failed: {reply}")
+                for following in itertools.islice(waiting, 1):
+                    hand_out(connection, following)
                 yield job, reply
     finally:
         for process in processes:
@@ -76,24 +81,22 @@ def train_all(
             process.join()
 
 
-def _receive(connection: Connection, job: Job) -> TrainedNetwork:
+def _receive(connection: Connection) -> tuple[bool, Any]:
     try:
-        reply = connection.recv()
+        reply: tuple[bool, Any] = connection.recv()
     except (EOFError, ConnectionResetError):
-        reply = "its worker process died (killed, or out of memory)"
-    if isinstance(reply, TrainedNetwork):
-        return reply
-    raise TrainingError(f"training {job[0]} with seed {job[2]} failed: {reply}")
+        return False, "its worker process died (killed, or out of memory)"
+    return reply
 
 
-def _work(connection: Connection, trainer: Trainer, task: Task) -> None:
+def _work(connection: Connection, work: Callable[[Any], Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends us
+    torch.set_num_threads(1)
     with contextlib.suppress(EOFError, BrokenPipeError):  # the parent is gone
         while True:
-            architecture, seed = connection.recv()
-            reply: TrainedNetwork | str
+            job = connection.recv()
             try:
-                reply = trainer(architecture, task, seed)
+                reply = True, work(job)
             except Exception as error:
-                reply = f"{type(error).__name__}: {error}"
+                reply = False, f"{type(error).__name__}: {error}"
             connection.send(reply)

@@ -286,6 +286,13 @@ class Predictor:
         self._fitted = fine_tuned
 
     @property
+    def n_parameters(self) -> int | None:
+        """Number of trained parameters of a fitted encoder and its head; None for other methods."""
+        if not isinstance(self._fitted, FineTuned):
+            return None
+        return sum(weights.numel() for weights in self._fitted.module.parameters())
+
+    @property
     def _sign(self) -> float:
         return -1.0 if self.config.minimize else 1.0
 

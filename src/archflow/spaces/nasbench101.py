@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
 from archflow.errors import InvalidArchitectureError, UsageError, unknown_name
 from archflow.graphs import INPUT, OUTPUT, Architecture, ArchitectureTable, Operations
 from archflow.protocols import FloatArray
+from archflow.spaces.counts import PARAMETERS, Measure, Skeleton
+from archflow.spaces.nasbench101_channels import MAX_VERTICES, dense, inner_vertices, vertex_channels
 from archflow.spaces.nasbench101_enumeration import enumerate_cells
 from archflow.spaces.nasbench101_hash import live_vertices, published_hash
 
-MAX_VERTICES = 7
 MAX_EDGES = 9
 MAX_TEXT = 10_000
 """Longest text that `parse` reads, in characters; a compact cell has about 300."""
@@ -26,9 +26,6 @@ MAX_TEXT = 10_000
 CONV3X3, CONV1X1, MAXPOOL3X3 = "conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3"
 
 _LABELS = {INPUT: -1, OUTPUT: -2, CONV3X3: 0, CONV1X1: 1, MAXPOOL3X3: 2}
-_TAPS = {CONV3X3: 9, CONV1X1: 1}
-# Input channels, output channels and number of cells: three stacks of three, doubled between stacks.
-_CELLS = ((128, 128, 3), (128, 256, 1), (256, 256, 2), (256, 512, 1), (512, 512, 2))
 _MUTATION_TRIES = 1_000
 
 _DECODER = json.JSONDecoder(object_pairs_hook=tuple)  # objects become tuples of pairs: repeated keys show
@@ -43,6 +40,8 @@ class NASBench101:
         names=(INPUT, CONV3X3, CONV1X1, MAXPOOL3X3, OUTPUT), parametric=frozenset({CONV3X3, CONV1X1})
     )
     choices = operations.names[1:-1]
+    skeleton = Skeleton((128, 256, 512), cells=3, image=(3, 32, 32), classes=10)
+    """The published CIFAR-10 network."""
 
     def parse(self, text: str) -> Architecture:
         """Read a ModelSpec as JSON, such as `{"matrix":[[0,1],[0,0]],"ops":["input","output"]}`.
@@ -129,18 +128,47 @@ class NASBench101:
             UnknownNameError: The table's vocabulary has an operation that is not of this space.
             InvalidArchitectureError: An architecture has more than seven vertices.
         """
+        return self.count(PARAMETERS, table, self.skeleton)
+
+    def count(self, measure: Measure, table: ArchitectureTable, skeleton: Skeleton) -> FloatArray:
+        """Count the weights or operations of networks around the cells of a table, (A,) float64.
+
+        Vertices off every path are dropped first, as in the published networks.
+
+        Args:
+            measure: What a layer counts.
+            table: A architectures, in any form.
+            skeleton: The number and width of the cells.
+
+        Raises:
+            UnknownNameError: The table's vocabulary has an operation that is not of this space.
+            InvalidArchitectureError: An architecture has more than seven vertices.
+            UsageError: A stage is too narrow to be shared by five vertices.
+        """
         for name in table.operations.names:
             self.operations.id(name)
         table = table.pruned()
-        adjacency = _dense(table)
-        vertex_taps = _inner_taps(table)
-        counts = np.full(len(table), 3 * 128 * 9 + 2 * 128 + 512 * 10 + 10, dtype=np.int64)
-        for n_in, n_out, n_cells in _CELLS:
-            channels = _vertex_channels(adjacency, n_out)  # (A, 7)
-            projected = adjacency[:, 0] * (n_in * channels + 2 * channels)
-            computed = vertex_taps * channels**2 + 2 * channels * (vertex_taps > 0)
-            counts += n_cells * (projected + computed).sum(axis=1)
-        return counts.astype(np.float64)
+        adjacency = dense(table)
+        takes_input = adjacency[:, 0]  # (A, 7), as all that follow
+        conv3, conv1, pool = (inner_vertices(table, name) for name in self.choices)
+        widths = skeleton.channels
+        fixed = measure.convolution(9, skeleton.image[0] * widths[0], skeleton.pixels(0))
+        fixed += measure.norms(widths[0], skeleton.pixels(0)) + measure.relus(widths[0], skeleton.pixels(0))
+        fixed += measure.head(skeleton)
+        counts = np.zeros_like(takes_input)
+        for stage, width in enumerate(widths):
+            pixels, before = skeleton.pixels(stage), widths[max(stage - 1, 0)]
+            if stage > 0:
+                fixed += measure.pooling(4, before, pixels)
+            channels = vertex_channels(adjacency, width)
+            normed = channels * (takes_input + conv3 + conv1)
+            one_cell = measure.norms(normed, pixels) + measure.relus(normed, pixels)
+            one_cell += measure.convolution(1, channels**2 * (9 * conv3 + conv1), pixels)
+            one_cell += measure.pooling(9, channels * pool, pixels)
+            n_in = before + (skeleton.cells - 1) * width  # of all cells of the stage together
+            counts += skeleton.cells * one_cell
+            counts += measure.convolution(1, n_in * channels * takes_input, pixels)
+        return np.asarray(counts.sum(axis=1) + fixed, dtype=np.float64)
 
     def _check(self, operations: Sequence[str], edges: Sequence[tuple[int, int]]) -> None:
         for rule, node, name in (("first", 0, INPUT), ("last", len(operations) - 1, OUTPUT)):
@@ -226,43 +254,3 @@ def _decode(text: str) -> tuple[list[str], list[tuple[int, int]]]:
                     )
                 edges.append((row, column))
     return operations, edges
-
-
-def _dense(table: ArchitectureTable) -> NDArray[np.int64]:
-    """Return (A, 7, 7) adjacency; each output is vertex 6, the other vertices keep their place."""
-    columns = table.columns
-    n_nodes = np.diff(columns.node_offsets)
-    if n_nodes.max(initial=0) > MAX_VERTICES:
-        row = int(n_nodes.argmax())
-        _fail(
-            f"architecture {row} has {n_nodes[row]} vertices; a NAS-Bench-101 cell has at most {MAX_VERTICES}"
-        )
-    rows = np.repeat(np.arange(len(columns)), np.diff(columns.edge_offsets))
-    targets = np.where(columns.targets == n_nodes[rows] - 1, MAX_VERTICES - 1, columns.targets)
-    adjacency = np.zeros((len(columns), MAX_VERTICES, MAX_VERTICES), dtype=np.int64)
-    adjacency[rows, columns.sources, targets] = 1
-    return adjacency
-
-
-def _inner_taps(table: ArchitectureTable) -> NDArray[np.int64]:
-    """Return the kernel size of each vertex's convolution, (A, 7); 0 where there is none."""
-    columns = table.columns
-    rows = columns.node_rows()
-    taps = np.array([_TAPS.get(name, 0) for name in table.operations.names], dtype=np.int64)
-    dense = np.zeros((len(columns), MAX_VERTICES), dtype=np.int64)
-    dense[rows, np.arange(len(rows)) - columns.node_offsets[rows]] = taps[columns.operation_ids]
-    return dense
-
-
-def _vertex_channels(adjacency: NDArray[np.int64], n_out: int) -> NDArray[np.int64]:
-    """Return the published channel count of each vertex, (A, 7); the input's stays 0."""
-    feeds_output = adjacency[:, 1:-1, -1]  # (A, 5)
-    sharing = np.maximum(feeds_output.sum(axis=1, keepdims=True), 1)
-    one_more = np.cumsum(feeds_output, axis=1) <= n_out % sharing
-    channels = np.zeros(adjacency.shape[:2], dtype=np.int64)
-    channels[:, -1] = n_out
-    channels[:, 1:-1] = feeds_output * (n_out // sharing + one_more)
-    for vertex in range(MAX_VERTICES - 3, 0, -1):
-        widest = (adjacency[:, vertex, 1:-1] * channels[:, 1:-1]).max(axis=1)
-        channels[:, vertex] = np.where(feeds_output[:, vertex - 1], channels[:, vertex], widest)
-    return channels

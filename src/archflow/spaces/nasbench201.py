@@ -14,7 +14,9 @@ import numpy as np
 from archflow.errors import InvalidArchitectureError, unknown_name
 from archflow.graphs import INPUT, OUTPUT, Architecture, ArchitectureTable, Operations
 from archflow.protocols import FloatArray
+from archflow.spaces.counts import PARAMETERS, Measure, Skeleton
 from archflow.spaces.template import Choice, Template
+from archflow.spaces.weights import weights_of
 
 CELL_EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 """The edges of the published cell, (source map, target map), in the order of the official string."""
@@ -45,6 +47,8 @@ class NASBench201:
         parametric=frozenset({"nor_conv_1x1", "nor_conv_3x3"}),
     )
     choices = operations.names[1:-1]
+    skeleton = Skeleton((16, 32, 64), cells=5, image=(3, 32, 32), classes=10)
+    """The published CIFAR-10 network."""
     _template = Template(
         operations,
         [[Choice(INPUT)], *[[Choice(name) for name in choices]] * len(CELL_EDGES), [Choice(OUTPUT)]],
@@ -100,18 +104,42 @@ class NASBench201:
 
         Stages of 5 cells with 16, 32 and 64 channels; a convolution carries a batch norm. As in the
         published counts, an operation counts even where nothing reaches it.
+
+        Raises:
+            UnknownNameError: The table's vocabulary has an operation that is not of this space.
         """
-        channels = np.array([16.0, 32.0, 64.0])
-        fixed = (3 * 16 * 9 + 2 * 16) + 2 * 64 + (64 * 10 + 10)
-        for wide, narrow in ((32, 16), (64, 32)):  # the residual blocks between stages
-            fixed += 9 * narrow * wide + 9 * wide * wide + 2 * 2 * wide + narrow * wide
-        taps = {"nor_conv_1x1": 1, "nor_conv_3x3": 9}
-        weights = np.array(
-            [
-                5 * (taps[n] * channels**2 + 2 * channels).sum() if n in taps else 0
-                for n in table.operations.names
-            ]
-        )
-        columns = table.columns
-        counts = np.bincount(columns.node_rows(), weights[columns.operation_ids], minlength=len(columns))
-        return np.asarray(counts + fixed, dtype=np.float64)
+        return self.count(PARAMETERS, table, self.skeleton)
+
+    def count(self, measure: Measure, table: ArchitectureTable, skeleton: Skeleton) -> FloatArray:
+        """Count the weights or operations of networks around the cells of a table, (A,) float64.
+
+        Every node counts: in a table as written, as in the published counts, also those that nothing reaches
+        or that lead nowhere; in a pruned or collapsed one those that are left.
+
+        Args:
+            measure: What a layer counts.
+            table: A architectures, in any form.
+            skeleton: The number and width of the cells.
+
+        Raises:
+            UnknownNameError: The table's vocabulary has an operation that is not of this space.
+        """
+        widths = skeleton.channels
+        fixed = measure.convolution(9, skeleton.image[0] * widths[0], skeleton.pixels(0))
+        fixed += measure.norms(widths[0], skeleton.pixels(0))
+        nodes = dict.fromkeys(("nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3"), 0)
+        for stage, width in enumerate(widths):
+            pixels = skeleton.pixels(stage)
+            norm, relu = measure.norms(width, pixels), measure.relus(width, pixels)
+            if stage > 0:  # the residual block that halves the resolution
+                narrow = widths[stage - 1]
+                fixed += measure.relus(narrow, skeleton.pixels(stage - 1)) + relu + 2 * norm
+                fixed += measure.convolution(9, (narrow + width) * width, pixels)
+                fixed += measure.pooling(4, narrow, pixels) + measure.convolution(1, narrow * width, pixels)
+            for name, taps in (("nor_conv_1x1", 1), ("nor_conv_3x3", 9)):
+                nodes[name] += skeleton.cells * (
+                    relu + measure.convolution(taps, width * width, pixels) + norm
+                )
+            nodes["avg_pool_3x3"] += skeleton.cells * measure.pooling(9, width, pixels)
+        fixed += norm + relu + measure.head(skeleton)
+        return weights_of(table, self.operations, nodes) + fixed

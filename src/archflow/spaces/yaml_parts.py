@@ -143,7 +143,7 @@ def _text_of(path: Path) -> str:
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
     if len(content) > MAX_BYTES:
-        raise UsageError(f"{path}: larger than {MAX_BYTES:,} bytes, the most that a space file may have")
+        raise UsageError(f"{path}: larger than {MAX_BYTES:,} bytes, the most that may be read")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -171,16 +171,16 @@ class _Builder:
         """
         line = event.start_mark.line + 1 if event.start_mark else 0
         if isinstance(event, yaml.AliasEvent):
-            self._refuse(line, f"alias *{str(event.anchor)[:80]}; space files have no aliases, write it out")
+            self._refuse(line, f"alias *{str(event.anchor)[:80]}; aliases are not read here, write it out")
         if isinstance(event, yaml.CollectionEndEvent):
             self._open.pop()
             self._keys.pop()
         if not isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
             return
         if event.tag is not None:
-            self._refuse(line, f"tag {short(event.tag)}; space files have no tags, leave it out")
+            self._refuse(line, f"tag {short(event.tag)}; tags are not read here, leave it out")
         if event.anchor is not None:
-            self._refuse(line, f"anchor &{event.anchor[:80]}; space files have no anchors, leave it out")
+            self._refuse(line, f"anchor &{event.anchor[:80]}; anchors are not read here, leave it out")
         self._count += 1
         if self._count > MAX_PARTS:
             self._refuse(line, f"more than {MAX_PARTS:,} texts, lists and mappings")
@@ -197,7 +197,7 @@ class _Builder:
         """Put a part where it belongs, and return it with the line to blame."""
         if not self._open:
             if self.root is not None:
-                part.fail("a second document begins; a space file has one")
+                part.fail("a second document begins; one is read")
             self.root = part
             return part
         parent, key = self._open[-1].value, self._keys[-1]
