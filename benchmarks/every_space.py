@@ -1,4 +1,4 @@
-"""Every real table, read back and predicted: makes docs/results.md.
+"""Every real table, read back and predicted: makes docs/every-space.md.
 
     ARCHFLOW_DATA=FOLDER python benchmarks/every_space.py
 
@@ -34,7 +34,7 @@ LABELS = 100
 METHODS = ("random", "onehot-rf", "gin", "fgp-gin")
 EPOCHS = 40
 MOST_UNLABELLED = 10_000
-PAGE = Path(__file__).parents[1] / "docs" / "results.md"
+PAGE = Path(__file__).parents[1] / "docs" / "every-space.md"
 
 
 @dataclasses.dataclass(frozen=True)
