@@ -77,7 +77,7 @@ def run(
     Encoders are pre-trained once for all runs that can share them. Runs that fail are noted, the others go
     on, and the next call tries them again.
 
-    Example: archflow benchmark paper --data tables --out paper --workers 4
+    Example: archflow benchmark run paper --data tables --out paper --workers 4
     """
     from archflow.benchmark import run_benchmark, summarise
     from archflow.benchmark.live import LiveTable

@@ -6,12 +6,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from proxy_networks import BATCH, Blind, small_network
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 from archflow.errors import UsageError
 from archflow.networks import ImageBatch, score_network
-from networks.proxies.proxy_networks import BATCH, Blind, small_network
 
 IMAGES, LABELS = BATCH.images, BATCH.labels
 

@@ -3,10 +3,10 @@
 import copy
 
 import torch
+from proxy_networks import BATCH, small_network
 from torch import nn
 
 from archflow.networks.proxies.passes import Passes, hooked, training_statistics
-from networks.proxies.proxy_networks import BATCH, small_network
 
 
 def test_one_forward_pass_serves_codes_gradients_activations_curvature_and_jacobians():

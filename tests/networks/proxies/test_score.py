@@ -5,11 +5,11 @@ import math
 
 import pytest
 import torch
+from proxy_networks import BATCH, small_network
 
 from archflow.errors import UnknownNameError
 from archflow.networks import score_network
 from archflow.networks.proxies.measures import MEASURES
-from networks.proxies.proxy_networks import BATCH, small_network
 
 
 @pytest.mark.parametrize("names", [list(MEASURES), list(MEASURES)[::-1]], ids=["in order", "reversed"])
