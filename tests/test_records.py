@@ -1,5 +1,6 @@
 import json
 from datetime import UTC, datetime
+from importlib import metadata
 
 import pytest
 
@@ -37,6 +38,10 @@ def test_versions_name_what_decides_the_numbers():
     assert list(found) == ["python", "archflow", "torch", "numpy"]
     assert found["numpy"] == numpy.__version__
     assert found["torch"] == torch.__version__
+
+
+def test_versions_of_other_packages_can_be_asked_for():
+    assert versions("scikit-learn") == versions() | {"scikit-learn": metadata.version("scikit-learn")}
 
 
 def test_versions_of_what_is_not_installed(monkeypatch):

@@ -14,13 +14,13 @@ from archflow.errors import CheckpointError
 PACKAGES = ("archflow", "torch", "numpy")
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of archflow, torch, numpy and Python; none of them is imported for it.
+def versions(*others: str) -> dict[str, str]:
+    """Return the versions of archflow, torch, numpy, Python and other packages; none is imported for it.
 
     A package that runs without being installed is "not installed".
     """
     found = {"python": platform.python_version()}
-    for package in PACKAGES:
+    for package in (*PACKAGES, *others):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -4,7 +4,6 @@ import pytest
 from archflow.benchmark import read_protocol
 from archflow.benchmark.data import read_data
 from archflow.benchmark.folder import BenchmarkFolder
-from archflow.benchmark.pool import Done, Failed
 from archflow.datasets import read_table, write_table
 from archflow.encoders import EncoderConfig
 from archflow.errors import ArchflowError
@@ -14,6 +13,7 @@ from archflow.progress import silent
 from archflow.records import RunRecord
 from archflow.spaces.nasbench201 import NASBench201
 from archflow.training import TrainingConfig
+from archflow.workers import Done, Failed
 
 
 @pytest.fixture(scope="session")

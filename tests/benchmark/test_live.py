@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from archflow.benchmark.live import LiveTable
-from archflow.benchmark.pool import Done, Failed, Under
+from archflow.workers import Done, Failed, Under
 
 
 @pytest.fixture

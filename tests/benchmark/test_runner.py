@@ -13,11 +13,11 @@ import pytest
 
 from archflow.benchmark import run_benchmark, summarise
 from archflow.benchmark.jobs import EncoderJob, RunJob
-from archflow.benchmark.pool import Done, Failed
 from archflow.benchmark.runner import Listener
 from archflow.benchmark.work import work
 from archflow.errors import CheckpointError, TableError, UnknownNameError, UsageError
 from archflow.records import RunRecord
+from archflow.workers import Done, Failed
 
 HERE = Path(__file__).parent
 

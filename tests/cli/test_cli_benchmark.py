@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from archflow.benchmark.pool import Done, Failed
 from archflow.cli import benchmark as command
+from archflow.workers import Done, Failed
 
 PROTOCOL = """
 name: tiny

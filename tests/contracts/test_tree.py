@@ -44,7 +44,6 @@ ELSEWHERE = {
     "networks/journal.py": ("networks/test_label.py", "a part of labelling, tested through it"),
     "networks/tasks.py": ("networks/test_train_network.py", TOPIC),
     "networks/train.py": ("networks/test_train_network.py", UNIQUE),
-    "networks/workers.py": ("networks/test_label.py", "a part of labelling, tested through it"),
     "predictors/labels.py": ("predictors/test_predictor_labels.py", UNIQUE),
     "spaces/nasbench101_enumeration.py": ("spaces/test_nasbench101.py", "a part of one space"),
     "spaces/nasbench101_hash.py": ("spaces/test_nasbench101.py", "a part of one space"),

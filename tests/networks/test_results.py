@@ -10,7 +10,7 @@ import pytest
 
 from archflow.errors import OutputExistsError, UsageError
 from archflow.networks import journal_path
-from archflow.networks.results import check_out, versions, write_results
+from archflow.networks.results import check_out, write_results
 
 COLUMNS = {"arch": pa.array(["a", 'b"']), "x": pa.array([1.5, None])}
 
@@ -41,8 +41,3 @@ def test_paths_that_hold_no_table_are_refused(tmp_path):
     for name in ("t.txt", "t", "t.PARQUET"):
         with pytest.raises(UsageError, match=f"{name}: a table ends in .parquet or .csv"):
             check_out(tmp_path / name, overwrite=True)
-
-
-def test_versions_are_plain_text():
-    assert {"python", "archflow", "torch", "numpy"} <= set(versions())
-    assert json.loads(json.dumps(versions())) == versions()

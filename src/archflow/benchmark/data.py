@@ -80,11 +80,12 @@ def read_data(protocol: Protocol, file: Path, folder: Path | None) -> dict[str, 
 
 
 def _read(entry: SpaceEntry, beside: Path, places: Sequence[Path]) -> SpaceData:
+    space: Space
     if entry.table == EMBEDDED:
         table, where = digits_table(), EMBEDDED
-        space = spaces.get(table_space := "nasbench201")
-        if entry.space != table_space:
-            raise TableError(f"table {EMBEDDED} is of space {table_space}, not {entry.space}")
+        space = spaces.NASBench201()
+        if entry.space != space.name:
+            raise TableError(f"table {EMBEDDED} is of space {space.name}, not {entry.space}")
         if entry.target != TARGET:
             if entry.target not in table.columns:
                 raise TableError(f"table {EMBEDDED} has no column {short(entry.target)}; take {TARGET}")

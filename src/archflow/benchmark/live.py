@@ -15,9 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from archflow.benchmark.jobs import EncoderJob, Job, RunJob
-from archflow.benchmark.pool import Done, Event, Failed, Under
 from archflow.benchmark.runner import Listener
 from archflow.records import RunRecord
+from archflow.workers import Done, Event, Failed, Under
 
 
 class LiveTable(Listener):

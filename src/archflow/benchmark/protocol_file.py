@@ -23,6 +23,7 @@ from archflow.benchmark.settings import (
     resolve,
     resolve_plain,
 )
+from archflow.datasets import PROTOCOL_SEEDS
 from archflow.encoders import ENCODERS
 from archflow.errors import short, unknown_name
 from archflow.predictors.methods import METHODS
@@ -256,8 +257,6 @@ def _labels(part: Part) -> str:
 
 def _seeds(entries: Mapping[str, Part], key: str) -> list[int]:
     if key not in entries:
-        from archflow.datasets import PROTOCOL_SEEDS
-
         return list(PROTOCOL_SEEDS)
     seeds: list[int] = _distinct(entries[key], key, lambda part: read_value(part, key, int))
     for part, seed in zip(entries[key].items(key), seeds, strict=True):

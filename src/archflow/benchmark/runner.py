@@ -10,13 +10,13 @@ from pathlib import Path
 from archflow.benchmark.data import read_data
 from archflow.benchmark.folder import BenchmarkFolder
 from archflow.benchmark.jobs import EncoderJob, Job, RunJob, plan
-from archflow.benchmark.pool import Done, Event, Failed, Work, work_through
 from archflow.benchmark.protocol import Selection
 from archflow.benchmark.protocol_file import protocol_path, read_protocol
 from archflow.benchmark.work import Workplace, finished_encoder, work
 from archflow.errors import CheckpointError, UsageError
 from archflow.records import RunRecord
 from archflow.training import resolve_device
+from archflow.workers import Done, Event, Failed, Work, work_through
 
 
 @dataclasses.dataclass(frozen=True)

@@ -311,6 +311,31 @@ def read_labels(
     return table
 
 
+def candidates_of(
+    space: Space, table: Path | None, sample: int | None, seed: int, skip_bad: bool
+) -> tuple[ArchitectureTable, list[str] | None]:
+    """Return the architectures of a table, a sample or the whole space; and their texts, if they have any.
+
+    Raises:
+        TableError: The table is missing or bad.
+        UsageError: The space has no end, or fewer architectures than the sample.
+    """
+    import numpy as np
+
+    from archflow.datasets import read_table
+
+    if space.name == ONNX and (table is None or table.is_dir()):
+        files = files_in(cast("OnnxFolder", space), table, skip_bad)
+        return files if sample is None else (space.sample(sample, np.random.default_rng(seed)), None)
+    if table is not None:
+        read = read_table(table, space, skip_bad=skip_bad)
+        tell_skipped(read)
+        return read.architectures, read.texts
+    if sample is not None:
+        return space.sample(sample, np.random.default_rng(seed)), None
+    return space.all(), None
+
+
 def tell_skipped(table: MeasuredTable) -> None:
     """Count what reading a table left out."""
     from archflow.errors import plural

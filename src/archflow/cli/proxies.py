@@ -12,17 +12,16 @@ from archflow.cli.common import (
     Seed,
     SkipBad,
     SpaceName,
+    candidates_of,
     check_outputs,
     handled,
     open_space,
     tell,
-    tell_skipped,
 )
 from archflow.errors import UsageError
 
 if TYPE_CHECKING:
-    from archflow.graphs import ArchitectureTable
-    from archflow.protocols import Space
+    pass
 
 
 @handled
@@ -70,7 +69,7 @@ def run(
     names = tuple(name.strip() for name in proxies.split(",") if name.strip())
     config = ProxyConfig(names, skeleton=skeleton, images=images, batch_size=batch_size, seed=seed)
     config.check(the_space)
-    architectures, texts = _chosen(the_space, table, sample, seed, skip_bad)
+    architectures, texts = candidates_of(the_space, table, sample, seed, skip_bad)
     with progress_bar("measuring proxies") as report:
         done = measure_proxies(
             the_space,
@@ -88,19 +87,3 @@ def run(
     )
     for name, count in done.undefined.items():
         tell(f"{name} is undefined for {plural(count, 'architecture')}, a gap in the table")
-
-
-def _chosen(
-    space: Space, table: Path | None, sample: int | None, seed: int, skip_bad: bool
-) -> tuple[ArchitectureTable, list[str] | None]:
-    import numpy as np
-
-    from archflow.datasets import read_table
-
-    if table is not None:
-        read = read_table(table, space, skip_bad=skip_bad)
-        tell_skipped(read)
-        return read.architectures, read.texts
-    if sample is not None:
-        return space.sample(sample, np.random.default_rng(seed)), None
-    return space.all(), None

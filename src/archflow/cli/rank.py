@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -24,8 +24,8 @@ from archflow.cli.common import (
     SkipBad,
     SpaceName,
     Zero,
+    candidates_of,
     check_outputs,
-    files_in,
     handled,
     load_encoder,
     make_predictor,
@@ -34,15 +34,12 @@ from archflow.cli.common import (
     print_rows,
     read_labels,
     tell,
-    tell_skipped,
     write_record,
 )
 from archflow.errors import TableError, UsageError
 
 if TYPE_CHECKING:
-    from archflow.graphs import ArchitectureTable
-    from archflow.importers import OnnxFolder
-    from archflow.protocols import Space
+    pass
 
 _SHOWN = 10
 
@@ -121,7 +118,7 @@ def run(
     measured = None
     if labels is not None and target is not None:
         measured = read_labels(labels, the_space, target, skip_bad=skip_bad, duplicates=duplicates)
-    chosen, written = _candidates(the_space, candidates, sample, seed, skip_bad)
+    chosen, written = candidates_of(the_space, candidates, sample, seed, skip_bad)
     if measured is not None:
         with progress_bar(f"fitting {method}") as report:
             predictor.fit(measured.architectures, measured.values, report=report)
@@ -143,25 +140,6 @@ def run(
     write_record(json, {"candidates": len(chosen), "top": [dict(zip(columns, r, strict=True)) for r in rows]})
     if not owns_stdout(json):
         print_rows(tuple(columns), [(r, text, f"{mean:.4f}", f"{std:.4f}") for r, text, mean, std in rows])
-
-
-def _candidates(
-    space: Space, table: Path | None, sample: int | None, seed: int, skip_bad: bool
-) -> tuple[ArchitectureTable, list[str] | None]:
-    import numpy as np
-
-    from archflow.datasets import read_table
-
-    if space.name == ONNX and (table is None or table.is_dir()):
-        files = files_in(cast("OnnxFolder", space), table, skip_bad)
-        return files if sample is None else (space.sample(sample, np.random.default_rng(seed)), None)
-    if table is not None:
-        read = read_table(table, space, skip_bad=skip_bad)
-        tell_skipped(read)
-        return read.architectures, read.texts
-    if sample is not None:
-        return space.sample(sample, np.random.default_rng(seed)), None
-    return space.all(), None
 
 
 def _refuse_settings_of_model(context: typer.Context) -> None:

@@ -22,7 +22,7 @@ from archflow.networks.skeleton import (
 )
 from archflow.networks.tasks import DIGITS, TASKS, Task, TaskData, get_task
 from archflow.networks.train import TrainedNetwork, accuracy_percent, fit_network, train_network
-from archflow.networks.workers import JobError
+from archflow.workers import JobError
 
 __all__ = [
     "DIGITS",

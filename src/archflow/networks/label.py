@@ -17,11 +17,12 @@ from archflow.errors import UsageError
 from archflow.graphs import Architecture
 from archflow.networks.cell import OPERATIONS
 from archflow.networks.journal import Journal
-from archflow.networks.results import check_out, journal_path, versions, write_results
+from archflow.networks.results import check_out, journal_path, write_results
 from archflow.networks.tasks import Task
 from archflow.networks.train import TrainedNetwork, train_network
-from archflow.networks.workers import JobError, run_jobs
 from archflow.protocols import Space
+from archflow.records import versions
+from archflow.workers import JobError, run_jobs
 
 Progress = Callable[[int, int], None]
 """Called with (trainings done, trainings in all) at the start and after each training."""
@@ -133,7 +134,12 @@ def label(
     _check_distinct("architecture", [text for text, _ in pairs])
     jobs: list[Job] = [(text, graph, seed) for text, graph in pairs for seed in seeds]
     check_out(out, overwrite=overwrite)
-    header = {"space": space.name, "task": task.to_json(), "seeds": list(seeds), "versions": versions()}
+    header = {
+        "space": space.name,
+        "task": task.to_json(),
+        "seeds": list(seeds),
+        "versions": versions("scikit-learn"),
+    }
     keys = [(text, seed) for text, _, seed in jobs]
     with TrainingJournal(journal_path(out), header, keys) as journal:
         left = [job for job, key in zip(jobs, keys, strict=True) if key not in journal.rows]

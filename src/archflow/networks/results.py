@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import platform
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +29,6 @@ def check_out(out: Path, *, overwrite: bool) -> None:
     if out.suffix not in (".parquet", ".csv"):
         raise UsageError(f"{out}: a table ends in .parquet or .csv")
     require_absent(out, overwrite=overwrite)
-
-
-def versions() -> dict[str, str]:
-    """Return the versions that decide a result: Python's and those of the packages that compute it."""
-    packages = {name: metadata.version(name) for name in ("archflow", "torch", "numpy", "scikit-learn")}
-    return {"python": platform.python_version(), **packages}
 
 
 def write_results(out: Path, columns: Mapping[str, pa.Array], provenance: Mapping[str, Any]) -> None:

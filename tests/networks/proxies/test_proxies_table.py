@@ -52,20 +52,20 @@ def tiny(monkeypatch):
     monkeypatch.setattr(tables, "SKELETONS", TINY)
 
 
-def counting_measure(space_name, skeleton, config, names, job):
+def counting_measure(space_name, table, skeleton, config, names, job):
     """Count every network in a file that the environment names; the value tells which it was."""
     with Path(os.environ["ARCHFLOW_TEST_NETWORKS"]).open("a") as file:
         file.write(f"{job[0]}\n")
     return dict.fromkeys(names, float(TEXTS.index(job[0])))
 
 
-def dying_measure(space_name, skeleton, config, names, job):
+def dying_measure(space_name, table, skeleton, config, names, job):
     if job[0] == TEXTS[2]:
         os._exit(3)
     return dict.fromkeys(names, 1.0)
 
 
-def raising_measure(space_name, skeleton, config, names, job):
+def raising_measure(space_name, table, skeleton, config, names, job):
     if job[0] == TEXTS[2]:
         raise ValueError("no such luck")
     return dict.fromkeys(names, 1.0)

@@ -15,16 +15,17 @@ import pyarrow as pa
 import torch
 
 from archflow.errors import UsageError, short, unknown_name
-from archflow.graphs import Architecture, ArchitectureTable
+from archflow.graphs import ArchitectureTable
 from archflow.networks.journal import Journal
 from archflow.networks.proxies.images import ImageBatch
 from archflow.networks.proxies.measures import MEASURES
 from archflow.networks.proxies.score import score_network
-from archflow.networks.results import check_out, journal_path, versions, write_results
+from archflow.networks.results import check_out, journal_path, write_results
 from archflow.networks.skeleton import SKELETONS, Skeleton, build_network, count_flops, count_parameters
-from archflow.networks.workers import run_jobs
 from archflow.progress import Report, silent
 from archflow.protocols import FloatArray, Space
+from archflow.records import versions
+from archflow.workers import run_jobs
 
 COUNTS = {"params": count_parameters, "flops": count_flops}
 """Every proxy that is counted from the graph as written, by name."""
@@ -33,8 +34,8 @@ PROXIES = (*COUNTS, *MEASURES)
 """Every proxy by name."""
 
 
-Job = tuple[str, Architecture]
-"""The text that a network is known by, and the graph that it is built from."""
+Job = tuple[str, int]
+"""The text that a network is known by, and the row of the graph that it is built from."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,14 +186,14 @@ def measure_proxies(
         **dataclasses.asdict(config),
         "proxies": list(config.proxies),
         "network": _plain(skeleton),
-        "versions": versions(),
+        "versions": versions("scikit-learn"),
     }
     with ProxyJournal(journal_path(out), header, keys) as journal:
         left = sorted((row, key) for row, key in zip(firsts, keys, strict=False) if key not in journal.rows)
         restored = len(keys) - len(left)
         report(restored, len(keys))
-        jobs = ((key, collapsed[row]) for row, key in left)
-        measure = functools.partial(_measure, space.name, skeleton, config, names)
+        jobs = [(key, int(row)) for row, key in left]
+        measure = functools.partial(_measure, space.name, collapsed, skeleton, config, names)
         try:
             with closing(run_jobs(jobs, measure, workers=workers, name=_job_name)) as finished:
                 for (key, _), values in finished:
@@ -233,11 +234,16 @@ def _batch(config: ProxyConfig, skeleton: Skeleton) -> ImageBatch:
 
 
 def _measure(
-    space_name: str, skeleton: Skeleton, config: ProxyConfig, names: Sequence[str], job: Job
+    space_name: str,
+    table: ArchitectureTable,
+    skeleton: Skeleton,
+    config: ProxyConfig,
+    names: Sequence[str],
+    job: Job,
 ) -> dict[str, float]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        network = build_network(space_name, job[1], skeleton)
+        network = build_network(space_name, table[job[1]], skeleton)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return score_network(network, _batch(config, skeleton), names, seed=config.seed)
 

@@ -12,16 +12,23 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from archflow.errors import ArchflowError
 
 Work = Callable[[Any, Any, Callable[..., None]], Any]
 """A module-level function (workplace, job, report) -> result."""
 
+AJob = TypeVar("AJob")
+Result = TypeVar("Result")
+
 
 class PoolError(ArchflowError, RuntimeError):
     """Worker processes that cannot start."""
+
+
+class JobError(ArchflowError, RuntimeError):
+    """A job that raised or whose worker process died; names the job."""
 
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -133,9 +140,45 @@ def work_through(
                     failed[event.job] = event.reason
                 hand_out()
                 yield event
-                yield from doomed()
+                if isinstance(event, Failed):
+                    yield from doomed()
     finally:
         _stop(crew)
+
+
+def run_jobs(
+    jobs: Sequence[AJob],
+    work: Callable[[AJob], Result],
+    *,
+    workers: int,
+    name: Callable[[AJob], str],
+    error: type[JobError] = JobError,
+) -> Generator[tuple[AJob, Result]]:
+    """Do jobs of which none may fail, as `work_through` does them, and yield each as it finishes.
+
+    Args:
+        jobs: What to do, hashable; handed out in this order.
+        work: Called in a worker once a job: a module-level function, or a `functools.partial` of one.
+        workers: Number of processes.
+        name: What a message calls a job, such as "training X with seed 3".
+        error: What is raised where a job fails.
+
+    Yields:
+        The job and what came of it. Closing the generator early stops the workers.
+
+    Raises:
+        JobError: A job raised, or its worker died; in the class that `error` names.
+    """
+    with contextlib.closing(work_through(jobs, lambda job: None, _call, work, workers)) as events:
+        for event in events:
+            if isinstance(event, Failed):
+                raise error(f"{name(event.job)} failed: {event.reason}")
+            if isinstance(event, Done):
+                yield event.job, event.result
+
+
+def _call(work: Callable[[Any], Any], job: Any, report: Callable[..., None]) -> Any:
+    return work(job)
 
 
 def _start(work: Work, place: Any) -> _Worker:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from archflow.benchmark.pool import Done, Failed, PoolError, Under, work_through
 from archflow.errors import UsageError
+from archflow.workers import Done, Failed, PoolError, Under, work_through
 
 HERE = Path(__file__).parent
 
@@ -122,8 +122,8 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
     note = tmp_path / "note"
     code = (
         f"import sys\nsys.path.insert(0, {str(HERE)!r})\n"
-        "import test_pool\n"
-        f"if __name__ == '__main__':\n    test_pool.run(['sleep {note}'])\n"
+        "import test_workers\n"
+        f"if __name__ == '__main__':\n    test_workers.run(['sleep {note}'])\n"
     )
     (tmp_path / "script.py").write_text(code)
     parent = subprocess.Popen([sys.executable, str(tmp_path / "script.py")])
