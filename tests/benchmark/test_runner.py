@@ -9,12 +9,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from archflow.benchmark import run_benchmark, summarise
 from archflow.benchmark.jobs import EncoderJob, RunJob
 from archflow.benchmark.runner import Listener
 from archflow.benchmark.work import work
+from archflow.datasets import write_table
 from archflow.errors import CheckpointError, TableError, UnknownNameError, UsageError
 from archflow.records import RunRecord
 from archflow.workers import Done, Failed
@@ -215,3 +217,22 @@ def test_ctrl_c_says_how_to_go_on_and_so_it_does(run, protocol_file, tmp_path, r
 
 def test_the_real_work_is_the_default():
     assert run_benchmark.__kwdefaults__["worker"] is work
+
+
+def test_a_quick_part_needs_its_own_tables_only(run, in_process, tmp_path, measure):
+    """And the rest joins it later, once its table is there."""
+    two = "  digits: {space: nasbench201, table: digits, target: valid_acc}"
+    other = "\n  other: {space: nasbench201, table: other.parquet, target: accuracy}"
+    changes = ((two, two + other), ("quick: {", "quick: {spaces: [digits], "))
+    done, _ = run(*changes, quick=True, worker=without_training)
+    assert (done.total, done.finished) == (3, 3)
+    with pytest.raises(TableError, match=r"no table other\.parquet"):
+        run(*changes, worker=without_training)
+    table = measure(1200)
+    write_table(
+        tmp_path / "other.parquet", {"arch": table.texts, "accuracy": np.asarray(table.values, dtype=float)}
+    )
+    done, _ = run(*changes, worker=without_training)
+    assert (done.total, done.restored) == (24, 3)
+    done, _ = run(*changes, quick=True, worker=without_training)
+    assert (done.total, done.restored, done.finished) == (3, 3, 0)

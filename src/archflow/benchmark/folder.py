@@ -28,7 +28,7 @@ class BenchmarkFolder:
     Attributes:
         path: The folder.
         protocol: What is compared in it.
-        data: What identifies each table.
+        data: What identifies each table that was read so far.
     """
 
     path: Path
@@ -45,14 +45,14 @@ class BenchmarkFolder:
             UsageError: The folder holds something else, or results of another protocol or other tables.
             CheckpointError: Its protocol.json is damaged.
         """
-        folder = cls(path, protocol, data)
         if path.exists() and not path.is_dir():
             raise UsageError(f"{path}: a file, where a folder was expected; choose another --out")
         if (path / _PROTOCOL).exists():
             old = cls.open(path)
+            data = {**old.data, **data}
             found = [
                 *_differences(old.protocol.to_json(), protocol.to_json(), ""),
-                *_differences(dict(old.data), dict(data), "data."),
+                *_differences(dict(old.data), data, "data."),
             ]
             if found:
                 more = f" ({len(found) - 1} more differences)" if len(found) > 1 else ""
@@ -64,7 +64,7 @@ class BenchmarkFolder:
             raise UsageError(f"{path} holds other files and no {_PROTOCOL}; choose another --out")
         body = {"format": _FORMAT, "protocol": protocol.to_json(), "data": dict(data)}
         write_json(path / _PROTOCOL, {**body, "digest": digest_of(body)})
-        return folder
+        return cls(path, protocol, data)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -110,7 +110,7 @@ class BenchmarkFolder:
         return self.path / "encoders"
 
     def plan(self) -> list[RunJob]:
-        """Return all runs of the whole protocol."""
+        """Return all runs of the protocol on the tables that were read so far."""
         return plan(self.protocol, self.data)
 
     def records(self) -> dict[str, RunRecord]:

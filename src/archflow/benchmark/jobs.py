@@ -69,14 +69,14 @@ def plan(protocol: Protocol, data: Mapping[str, JsonDict]) -> list[RunJob]:
 
     Args:
         protocol: The protocol.
-        data: What identifies each table (`SpaceData.identity`).
+        data: What identifies each table (`SpaceData.identity`); the others are left out.
     """
     labelled = {
         (name, labels): len(split_rows(data[name]["rows"], labels, 21, protocol.validation).labelled)
-        for name in protocol.spaces
+        for name in data
         for labels in protocol.labels
     }
-    combinations = list(protocol.combinations())
+    combinations = [one for one in protocol.combinations() if one[0] in data]
     needed = [
         _encoder_settings(protocol, space, method, model_seed)
         for space, _, method, model_seed, _ in combinations

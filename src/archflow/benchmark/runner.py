@@ -91,11 +91,11 @@ def run_benchmark(
     the_protocol = read_protocol(path)
     if quick and the_protocol.quick is None:
         raise UsageError(f"{path}: has no quick part; leave --quick out")
-    tables = read_data(the_protocol, path, data)
+    wanted = ((the_protocol.quick if quick else None) or Selection()).of(the_protocol)
+    tables = read_data(wanted, path, data)  # a quick part needs its own tables only
     identities = {name: table.identity() for name, table in tables.items()}
     folder = BenchmarkFolder.create(out, the_protocol, identities)
-    wanted = (the_protocol.quick if quick else None) or Selection()
-    names = {run.id for run in plan(wanted.of(the_protocol), identities)}
+    names = {run.id for run in plan(wanted, identities)}
     runs = [run for run in folder.plan() if run.id in names]  # planned as a whole, for shares of encoders
     with folder.locked():
         return _run(folder, runs, Workplace(tables, folder.encoders, device), workers, worker, listener)
