@@ -28,6 +28,7 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(ONE_THREAD) $(BIN)/python benchmarks/surrogate.py
+	$(ONE_THREAD) $(BIN)/python benchmarks/operation_flow.py
 	$(ONE_THREAD) $(BIN)/python benchmarks/encoders.py
 	$(ONE_THREAD) $(BIN)/python benchmarks/digits_noise.py
 	$(ONE_THREAD) $(BIN)/python benchmarks/defaults.py

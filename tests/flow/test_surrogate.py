@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from archflow.errors import UnknownNameError, UsageError
 from archflow.flow import PUBLISHED, FlowSurrogate, SurrogateConfig
-from archflow.flow import surrogate as module
+from archflow.flow import simulation as module
 from archflow.graphs import Architecture, ArchitectureTable, AttributeScale, Operations
 from archflow.spaces.nasbench201 import NASBench201
 from archflow.testing import SIZED_TOY_OPERATIONS, TOY_OPERATIONS, renumbered, toy_table

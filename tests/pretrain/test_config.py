@@ -52,6 +52,14 @@ def test_a_space_that_the_paper_lacks_takes_the_default_surrogate():
     assert PretrainConfig.for_space("free", "gin").surrogate == SurrogateConfig()
 
 
+def test_other_objectives_for_a_space_change_nothing_else():
+    weights = {"operation-flow": 0.5, "proxy": 0.5}
+    config = PretrainConfig.for_space("nasbench101", "gin", objectives=weights, seed=2)
+    assert config.objectives == weights
+    default = PretrainConfig.for_space("nasbench101", "gin", seed=2)
+    assert dataclasses.replace(config, objectives=default.objectives) == default
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_is_a_form(form):
     assert PretrainConfig(form=form).form == form

@@ -7,39 +7,14 @@ Encoding", NeurIPS 2025, arXiv 2510.18360 (FGP).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from archflow.errors import UsageError, unknown_name
-from archflow.graphs import (
-    INPUT,
-    LOGARITHM,
-    OUTPUT,
-    ArchitectureTable,
-    AttributeScale,
-    Columns,
-    Operations,
-    generations,
-    rows_by_wiring,
-)
-from archflow.graphs.columns import IntArray, ragged_positions
-
-DEFAULT_CHUNK = 65_536
-# Rows that are simulated at once: enough to hide the cost of a call, and small enough that the states of a
-# block of cells stay in the processor's cache.
-_BLOCK = 2048
-# From this many rows on, a wiring of their own is faster than the general simulation.
-_SHARED_FROM = 64
-
-Progress = Callable[[int, int], None]
-
-Direction = Literal["both", "forward", "backward"]
-DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
-"""Which passes a surrogate simulates; "both" is the paper's."""
+from archflow.flow.simulation import DEFAULT_CHUNK, DIRECTIONS, Direction, Progress, simulate_table
+from archflow.graphs import LOGARITHM, ArchitectureTable, AttributeScale, Columns, Operations
+from archflow.graphs.columns import IntArray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,68 +140,21 @@ class FlowSurrogate:
         Raises:
             UsageError: The table counts operations in another vocabulary, or chunk < 1.
         """
-        own, other = self.operations, table.operations
-        if (own.names, own.attributes) != (other.names, other.attributes):
-            raise UsageError("this surrogate was drawn for another vocabulary than the table's")
-        if chunk < 1:
-            raise UsageError(f"chunk must be at least 1, not {chunk}")
-        result = np.empty((len(table), self.width), dtype=dtype)
-        for begin in range(0, len(table), chunk):
-            rows = np.arange(begin, min(begin + chunk, len(table)))
-            result[rows] = self._simulate(table.columns.take(rows), dtype)
-            if progress is not None:
-                progress(len(rows) + begin, len(table))
-        return result
+        return simulate_table(
+            table, self.operations, [(self.direction, self._maps(dtype))], chunk=chunk, progress=progress
+        )
 
-    def _simulate(self, columns: Columns, dtype: type[np.floating]) -> NDArray[np.floating]:
-        width = self.width
+    def _maps(self, dtype: type[np.floating]) -> _Maps:
         # [x P ; m] W = x (P W_top) + m W_bottom, and x picks a row: one small table instead of a product.
-        node_map = (self.operation_map @ self.state_map[:width]).astype(dtype)
-        maps = _Maps(
+        node_map = (self.operation_map @ self.state_map[: self.width]).astype(dtype)
+        return _Maps(
             self.start.astype(dtype),
             node_map[: len(self.operations)],
             node_map[len(self.operations) :],
-            self.state_map[width:].astype(dtype),
+            self.state_map[self.width :].astype(dtype),
             self.scale,
             dtype(self.alpha),
         )
-        is_input, is_output = (columns.operation_ids == self.operations.id(end) for end in (INPUT, OUTPUT))
-        ends = _Ends(
-            is_output if self.direction == "backward" else is_input,
-            is_output if self.direction == "forward" else is_input,
-            self.direction != "backward",
-            self.direction != "forward",
-        )
-        result = np.empty((len(columns), width), dtype=dtype)
-        alone: list[IntArray] = []
-        for rows in rows_by_wiring(columns, is_input):
-            if len(rows) < _SHARED_FROM:
-                alone.append(rows)
-                continue
-            for begin in range(0, len(rows), _BLOCK):
-                block = rows[begin : begin + _BLOCK]
-                result[block] = _simulate_shared(columns, block, ends, maps)
-        if alone:
-            rows = np.sort(np.concatenate(alone))
-            for begin in range(0, len(rows), _BLOCK):
-                block = rows[begin : begin + _BLOCK]
-                nodes = ragged_positions(columns.node_offsets[block], np.diff(columns.node_offsets)[block])
-                result[block] = _simulate_mixed(columns.take(block), ends.of(nodes), maps)
-        return result
-
-
-@dataclasses.dataclass(frozen=True)
-class _Ends:
-    """The nodes where r starts and those that are read, and the passes between."""
-
-    starts: NDArray[np.bool_]  # (N,)
-    reads: NDArray[np.bool_]  # (N,)
-    forward: bool
-    backward: bool
-
-    def of(self, nodes: IntArray) -> _Ends:
-        """Return the same for some of the nodes."""
-        return dataclasses.replace(self, starts=self.starts[nodes], reads=self.reads[nodes])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -252,51 +180,3 @@ class _Maps:
         states *= 1 - self.alpha
         states += self.alpha * messages
         return states
-
-
-def _simulate_shared(columns: Columns, rows: IntArray, ends: _Ends, maps: _Maps) -> NDArray[np.floating]:
-    """Simulate rows of one wiring: node by node, all rows at once, (rows, k)."""
-    first = rows[0]
-    n_nodes = int(columns.node_offsets[first + 1] - columns.node_offsets[first])
-    edges = slice(columns.edge_offsets[first], columns.edge_offsets[first + 1])
-    before: list[list[int]] = [[] for _ in range(n_nodes)]
-    after: list[list[int]] = [[] for _ in range(n_nodes)]
-    for source, target in zip(columns.sources[edges].tolist(), columns.targets[edges].tolist(), strict=True):
-        before[target].append(source)
-        after[source].append(target)
-    places = columns.node_offsets[rows] + np.arange(n_nodes)[:, None]  # (n, rows)
-
-    zeros = np.zeros((len(rows), len(maps.start)), dtype=maps.start.dtype)
-    states = [zeros] * n_nodes
-    for node, chosen in _marked(ends.starts[places]):
-        states[node] = np.where(chosen, maps.start, zeros)
-    nodes = range(n_nodes)
-    for order, senders in [(nodes, before)] * ends.forward + [(nodes[::-1], after)] * ends.backward:
-        for node in order:
-            if senders[node]:
-                messages = sum(states[sender] for sender in senders[node])
-                states[node] = maps.update(columns, places[node], np.asarray(messages))
-    return np.asarray(
-        sum(np.where(chosen, states[node], zeros) for node, chosen in _marked(ends.reads[places]))
-    )
-
-
-def _marked(marks: NDArray[np.bool_]) -> list[tuple[int, NDArray[np.bool_]]]:
-    """Return the nodes that are marked in a row or more, with those rows, (rows, 1), for marks (n, rows)."""
-    return [(node, marks[node, :, None]) for node in np.flatnonzero(marks.any(axis=1)).tolist()]
-
-
-def _simulate_mixed(columns: Columns, ends: _Ends, maps: _Maps) -> NDArray[np.floating]:
-    """Simulate rows of any wirings: generation by generation, all rows at once, (rows, k)."""
-    states = np.zeros((len(columns.operation_ids), len(maps.start)), dtype=maps.start.dtype)
-    states[ends.starts] = maps.start
-    sources, targets = columns.global_edges()
-    for senders, receivers in [(sources, targets)] * ends.forward + [(targets, sources)] * ends.backward:
-        for step in generations(senders, receivers, len(states)):
-            ones = np.ones(len(step.senders), dtype=states.dtype)
-            gather = csr_array((ones, step.senders, step.starts), shape=(len(step.nodes), len(states)))
-            states[step.nodes] = maps.update(columns, step.nodes, np.asarray(gather @ states))
-
-    result = np.zeros((len(columns), len(maps.start)), dtype=states.dtype)
-    np.add.at(result, columns.node_rows()[ends.reads], states[ends.reads])
-    return result

@@ -63,11 +63,26 @@ class PretrainConfig:
 
     @classmethod
     def for_space(
-        cls, space: str, encoder: str, *, form: Form = DEFAULT_FORM, seed: int = 0
+        cls,
+        space: str,
+        encoder: str,
+        *,
+        form: Form = DEFAULT_FORM,
+        objectives: Mapping[str, float] | None = None,
+        seed: int = 0,
     ) -> PretrainConfig:
-        """Return the defaults with the paper's surrogate for a space, or that of NAS-Bench-201."""
+        """Return the defaults with the paper's surrogate for a space, or that of NAS-Bench-201.
+
+        Args:
+            space: Name of the search space.
+            encoder: Name of the encoder.
+            form: The form of the graphs that it sees.
+            objectives: The weight of each pretext task; by default the paper's two.
+            seed: Seed of the run.
+        """
         surrogate = PUBLISHED.get(space, SurrogateConfig())
-        return cls(encoder=EncoderConfig.default(encoder), form=form, surrogate=surrogate, seed=seed)
+        config = cls(encoder=EncoderConfig.default(encoder), form=form, surrogate=surrogate, seed=seed)
+        return config if objectives is None else dataclasses.replace(config, objectives=objectives)
 
     def to_json(self) -> dict[str, Any]:
         """Return the choices as nested dicts."""

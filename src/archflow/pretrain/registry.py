@@ -11,8 +11,8 @@ import numpy as np
 from torch import nn
 
 from archflow.errors import UsageError, short, unknown_name
-from archflow.flow import FlowSurrogate
-from archflow.flow.surrogate import Direction
+from archflow.flow import FlowSurrogate, OperationFlow, OperationFlowConfig
+from archflow.flow.simulation import Direction
 from archflow.graphs import ArchitectureTable
 from archflow.pretrain.contrastive import Contrastive
 from archflow.pretrain.graph_reconstruction import GraphReconstruction
@@ -23,6 +23,10 @@ from archflow.protocols import FloatArray
 
 if TYPE_CHECKING:
     from archflow.pretrain.config import PretrainConfig
+
+
+OPERATION_FLOW_WIDTH = 32
+"""k of the operation-aware flow that is reconstructed: 2 k numbers, from both passes."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,10 +61,22 @@ def _flow(material: Material, direction: Direction) -> nn.Module:
     )
 
 
+def _operation_flow(material: Material) -> nn.Module:
+    flow = OperationFlow.draw(
+        material.table.operations,
+        OperationFlowConfig(width=OPERATION_FLOW_WIDTH),
+        material.config.seed,
+        material.surrogate.scale,
+    )
+    features = flow(material.table, dtype=np.float64)
+    return FlowReconstruction(material.width, features, layers=material.config.decoder_layers)
+
+
 OBJECTIVES: Mapping[str, Callable[[Material], nn.Module]] = {
     "flow": functools.partial(_flow, direction="both"),
     "flow-forward": functools.partial(_flow, direction="forward"),
     "flow-backward": functools.partial(_flow, direction="backward"),
+    "operation-flow": _operation_flow,
     "proxy": lambda m: ProxyRanking(m.width, m.proxy),
     "graph-reconstruction": lambda m: GraphReconstruction(m.width, len(m.table.operations)),
     "masked-operations": lambda m: MaskedOperations(m.width, m.table.operations),
