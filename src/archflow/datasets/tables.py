@@ -32,9 +32,9 @@ class MeasuredTable:
         texts: The `arch` cells as they stand in the file, A of them.
         rows: 1-based data row number in the file (the header is none), (A,) int64.
         columns: The numeric columns beside `arch`, (A,) float64 each, NaN in gaps.
-        target: The column that `values` returns, if one was asked for.
+        target: The column that `values` returns, if one was asked for; the columns, if several were.
         skipped: A message for each bad row that was left out.
-        n_unlabelled: How many rows were left out because their target is empty.
+        n_unlabelled: How many rows were left out because their target, or each of several, is empty.
         n_merged: How many rows were joined into an earlier row of the same architecture.
         digest: SHA-256 of the file, 64 hexadecimal digits.
     """
@@ -43,7 +43,7 @@ class MeasuredTable:
     texts: list[str]
     rows: NDArray[np.int64]
     columns: dict[str, FloatArray]
-    target: str | None
+    target: str | tuple[str, ...] | None
     skipped: tuple[str, ...]
     n_unlabelled: int
     n_merged: int
@@ -54,20 +54,22 @@ class MeasuredTable:
 
     @property
     def values(self) -> FloatArray:
-        """The target, (A,) float64, in the file's units.
+        """The target, (A,) float64, in the file's units; T targets, (A, T), with NaN in gaps.
 
         Raises:
             UsageError: The table was read without a target.
         """
         if self.target is None:
             raise UsageError("the table was read without a target; pass target=COLUMN to read_table")
-        return self.columns[self.target]
+        if isinstance(self.target, str):
+            return self.columns[self.target]
+        return np.stack([self.columns[name] for name in self.target], axis=1)
 
 
 def read_table(
     path: str | os.PathLike[str],
     space: Space,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     *,
     skip_bad: bool = False,
     duplicates: Duplicates = "error",
@@ -75,14 +77,15 @@ def read_table(
     """Read a Parquet or CSV table of architectures.
 
     With a target, rows whose target is empty are left out and counted, and rows with structurally equal
-    architectures become one; without a target every good row is kept. A bad row has an `arch` cell that is
-    empty or no architecture of the space, a target that is no finite number, or (in CSV) too few or too
-    many fields.
+    architectures become one; without a target every good row is kept. With several targets a row needs one of
+    them, and gaps in the others stay; equal architectures fill each other's gaps. A bad row has an `arch`
+    cell that is empty or no architecture of the space, a target that is no finite number, or (in CSV) too few
+    or too many fields.
 
     Args:
         path: A `.parquet` file, or a `.csv` file in UTF-8 with a header row.
         space: The space whose text format the `arch` column is in.
-        target: The numeric column that `values` returns.
+        target: The numeric column, or columns, that `values` returns.
         skip_bad: Leave bad rows out and list them in `skipped`, instead of stopping at the first.
         duplicates: What to do with equal architectures whose targets differ: "error", or "mean" to
             average every numeric column over them.
@@ -93,16 +96,23 @@ def read_table(
     Raises:
         TableError: The file cannot be used; one line that names the file, the row, the value and the rule.
         UnknownNameError: `duplicates` is neither "error" nor "mean".
+        UsageError: A target is asked for twice, or none in a sequence.
     """
+    targets = () if target is None else (target,) if isinstance(target, str) else tuple(target)
+    if target is not None and (not targets or len(set(targets)) < len(targets)):
+        raise UsageError(f"the targets of a table must be different columns, one or more, not {target!r}")
     if duplicates not in get_args(Duplicates):
         raise unknown_name("way to treat duplicates", duplicates, get_args(Duplicates))
     source = read_source(path)
     bad = [BadRow(row, message) for row, message in source.broken]
-    label = None if target is None else _target_column(source, target)
-    wanted = np.arange(len(source.rows))
-    if label is not None:
-        bad += _bad_targets(source, label, str(target))
-        wanted = np.flatnonzero(np.isfinite(label.values))
+    labels = {name: _target_column(source, name) for name in targets}
+    wanted, n_unlabelled = np.arange(len(source.rows)), 0
+    if labels:
+        bad_targets = _bad_targets(source, labels)
+        bad += bad_targets
+        unlabelled = np.all([label.gaps for label in labels.values()], axis=0)
+        good = ~np.isin(source.rows, [row.row for row in bad_targets])
+        wanted, n_unlabelled = np.flatnonzero(good & ~unlabelled), int(np.count_nonzero(unlabelled))
     parsed = parse_rows(source, space, wanted)
     bad = sorted([*bad, *parsed.bad], key=lambda row: row.row)
     if bad and not skip_bad:
@@ -111,7 +121,8 @@ def read_table(
             f"{source.path}: {bad[0].message}{more}; --skip-bad (skip_bad=True) leaves bad rows out"
         )
     if not len(parsed.kept):
-        first = f"; the first bad one is {bad[0].message}" if bad else f": column {target!r} is empty in all"
+        empty = f"column {targets[0]!r} is" if len(targets) == 1 else f"columns {', '.join(targets)} are"
+        first = f"; the first bad one is {bad[0].message}" if bad else f": {empty} empty in all"
         raise TableError(
             f"{source.path}: none of the {len(source.rows) + len(source.broken)} rows can be used{first}"
         )
@@ -121,14 +132,15 @@ def read_table(
     columns = {
         name: column.values[parsed.kept]
         for name, column in source.numbers.items()
-        if name == target or not column.unreadable
+        if name in targets or not column.unreadable
     }
     architectures = ArchitectureTable.of(parsed.architectures, space.operations)
     n_merged = 0
-    if target is not None:
+    if targets:
         firsts = equal_firsts(parsed.architectures)
         if duplicates == "error":
-            _refuse_conflicts(source.path, target, columns[target], firsts, rows, texts)
+            for name in targets:
+                columns[name] = _joined(source.path, name, columns[name], firsts, rows, texts)
         elif len(np.unique(firsts)) < len(firsts):
             columns = {name: _group_means(values, firsts) for name, values in columns.items()}
         keep = np.flatnonzero(firsts == np.arange(len(firsts)))
@@ -141,9 +153,9 @@ def read_table(
         texts=texts,
         rows=rows,
         columns=columns,
-        target=target,
+        target=targets[0] if len(targets) == 1 else targets or None,
         skipped=tuple(row.message for row in bad),
-        n_unlabelled=0 if label is None else int(np.count_nonzero(label.gaps)),
+        n_unlabelled=n_unlabelled,
         n_merged=n_merged,
         digest=source.digest,
     )
@@ -218,32 +230,42 @@ def _target_column(source: Source, target: str) -> NumberColumn:
     raise TableError(f"{source.path}: {unknown_name('numeric column', target, source.numbers)}")
 
 
-def _bad_targets(source: Source, label: NumberColumn, target: str) -> list[BadRow]:
-    bad = []
-    for position in np.flatnonzero(~label.gaps & ~np.isfinite(label.values)):
-        value = shorten(label.unreadable.get(int(position), float(label.values[position])))
-        row = int(source.rows[position])
-        rule = "a target must be a finite number, or empty where nothing was measured"
-        bad.append(BadRow(row, f"row {row}: {target} is {value}; {rule}"))
-    return bad
+def _bad_targets(source: Source, labels: Mapping[str, NumberColumn]) -> list[BadRow]:
+    """Report each row with a target that is filled but no finite number, once."""
+    bad: dict[int, BadRow] = {}
+    for target, label in labels.items():
+        for position in np.flatnonzero(~label.gaps & ~np.isfinite(label.values)).tolist():
+            value = shorten(label.unreadable.get(position, float(label.values[position])))
+            row = int(source.rows[position])
+            rule = "a target must be a finite number, or empty where nothing was measured"
+            bad.setdefault(row, BadRow(row, f"row {row}: {target} is {value}; {rule}"))
+    return list(bad.values())
 
 
-def _refuse_conflicts(
+def _joined(
     path: Path,
     target: str,
     values: FloatArray,
     firsts: NDArray[np.int64],
     rows: NDArray[np.int64],
     texts: list[str],
-) -> None:
-    conflicts = np.flatnonzero(values != values[firsts])
+) -> FloatArray:
+    """Put the value of equal architectures in the place of the first; refuse two different ones."""
+    filled = np.flatnonzero(~np.isnan(values))
+    joined, first_filled = values.copy(), np.full(len(values), -1)
+    # Written backwards, so that of equal architectures the first filled one stays.
+    first_filled[firsts[filled][::-1]] = filled[::-1]
+    reference = first_filled[firsts[filled]]
+    conflicts = np.flatnonzero(values[filled] != values[reference])
     if len(conflicts):
-        second, first = int(conflicts[0]), int(firsts[conflicts[0]])
+        second, first = int(filled[conflicts[0]]), int(reference[conflicts[0]])
         raise TableError(
             f"{path}: rows {rows[first]} and {rows[second]} hold the same architecture "
             f"{shorten(texts[first])} with different {target}, {values[first]} and {values[second]}; "
             f"duplicates='mean' averages them"
         )
+    joined[firsts[filled]] = values[reference]
+    return joined
 
 
 def _group_means(values: FloatArray, firsts: NDArray[np.int64]) -> FloatArray:

@@ -3,6 +3,7 @@
 from archflow.metrics.bootstrap import bootstrap_interval
 from archflow.metrics.calibration import calibration_error, coverage
 from archflow.metrics.pairs import paired
+from archflow.metrics.pareto import pareto_fronts
 from archflow.metrics.ranks import kendall_tau, spearman
 from archflow.metrics.summary import Scores, scores
 from archflow.metrics.top import precision_at, regret
@@ -14,6 +15,7 @@ __all__ = [
     "coverage",
     "kendall_tau",
     "paired",
+    "pareto_fronts",
     "precision_at",
     "regret",
     "scores",
