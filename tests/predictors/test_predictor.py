@@ -64,7 +64,7 @@ def test_without_deviations_the_means_are_the_same(fitted, candidates, method):
 @every_method
 def test_other_units_change_nothing_but_the_units(make, fitted, table, values, candidates, method):
     mean, std = fitted[method].predict(candidates, return_std=True)
-    shift = 0 if method == "onehot-rf" else 7  # rounding decides between a forest's equally good splits
+    shift = 0 if method.endswith("-rf") else 7  # rounding decides between a forest's equally good splits
     predictor = make(method).fit(table, 1024 * values + shift)
     other_mean, other_std = predictor.predict(candidates, return_std=True)
     np.testing.assert_allclose(other_mean, 1024 * mean + shift, rtol=1e-6)
@@ -123,7 +123,8 @@ def test_the_same_seed_repeats_and_another_does_not(make, fitted, table, values,
     state = torch.get_rng_state()
     again, other = (make(method, seed=seed).fit(table, values).predict(candidates) for seed in (0, 1))
     assert again.tobytes() == fitted[method].predict(candidates).tobytes()
-    assert other.tobytes() != again.tobytes()
+    drawn = method not in ("onehot-gp", "graph-features-gp")  # with few labels these draw nothing
+    assert (other.tobytes() != again.tobytes()) == drawn
     assert torch.equal(torch.get_rng_state(), state)
 
 

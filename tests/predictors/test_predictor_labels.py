@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from archflow.errors import TableError
-from archflow.predictors.labels import Labels
+from archflow.predictors.labels import Labels, label_array
+from archflow.predictors.targets import Targets
 from archflow.training import load_checkpoint, save_checkpoint
 
 
@@ -47,3 +48,35 @@ def test_saving_labels_copies_them(table, values):
     labels = Labels(table, values)
     labels.tensors()["values"].zero_()
     assert labels.values.tobytes() == values.tobytes()
+
+
+def test_each_target_keeps_the_architectures_that_have_it(table):
+    values = np.stack([np.arange(24.0), np.arange(24.0) ** 2], axis=1)
+    values[[2, 5], 1] = np.nan
+    first, second = Labels.by_target(table, values, Targets(("a", "b"), (False, True)))
+    rows = [row for row in range(24) if row not in (2, 5)]
+    assert first.values.tolist() == list(range(24))
+    assert second.values.tolist() == [-(row**2.0) for row in rows]
+    assert first.table.digest() == table.digest()
+    assert list(second.table) == [table[row] for row in rows]
+
+
+def test_one_axis_has_no_gaps(table):
+    with pytest.raises(TableError, match="labels must be finite; label 1 of 24 is nan"):
+        Labels.by_target(table, np.array([math.nan, *range(23)]), Targets.of(None, minimize=False))
+
+
+@pytest.mark.parametrize("shape", [(), (3, 0), (2, 2, 2)])
+def test_labels_have_one_axis_or_two(shape):
+    with pytest.raises(TableError, match="labels must have the axis"):
+        label_array(np.zeros(shape))
+
+
+@pytest.mark.parametrize("values", [["high"], [[1.0], [1.0, 2.0]], [None, "x"]])
+def test_labels_are_numbers(values):
+    with pytest.raises(TableError, match="labels must be numbers"):
+        label_array(values)
+
+
+def test_what_is_missing_in_a_list_is_a_gap():
+    assert np.isnan(label_array([[1, None], [2, 3]])[0, 1])

@@ -170,6 +170,8 @@ def _expanded(item: Part, tables: Mapping[str, _Table]) -> list[tuple[str, dict[
         if method.encoder is None:
             return [(method.name, {table: resolve_plain(method.name) for table in tables}, False)]
         pretext = PUBLISHED_PRETEXT if method.pretrained else NO_PRETEXT
+        if method.objectives is not None:
+            pretext = "+".join(f"{name}={weight:g}" for name, weight in method.objectives.items())
         settings = _resolved(item, method.encoder, pretext, {}, tables)
         return [(_name(method.encoder, pretext, {}), settings, False)]
     entries = item.entries("a method", ("name", "encoder", "pretext", "spaces", *SECTIONS), ("encoder",))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from archflow.graphs import ArchitectureTable, Form
     from archflow.importers import OnnxFolder
     from archflow.predictors import Predictor
+    from archflow.predictors.targets import Targets
     from archflow.pretrain import PretrainedEncoder
     from archflow.protocols import Space
 
@@ -46,11 +47,9 @@ Folder = Annotated[
     typer.Option("--folder", help="Space onnx: where the files are (default: beside the table)."),
 ]
 MethodName = Annotated[str, typer.Option("--method", help="Method; `archflow methods` lists them.")]
-Target = Annotated[str, typer.Option("--target", help="Numeric column to predict.")]
 FormName = Annotated[
     str, typer.Option("--form", help="Graphs that encoders see: as-written, pruned or collapsed.")
 ]
-Minimize = Annotated[bool, typer.Option("--minimize", help="A lower target is better.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="Seed of everything random.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, ...")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave bad rows out and count them.")]
@@ -212,7 +211,7 @@ def make_predictor(
     *,
     method: str,
     form: str,
-    minimize: bool,
+    targets: Targets,
     seed: int,
     device: str,
     encoder: PretrainedEncoder | None,
@@ -227,9 +226,11 @@ def make_predictor(
     chosen, the_form = method_named(method), cast("Form", form)
     settings = None
     if pretrain_epochs is not None:
-        if not chosen.pretrained or encoder is not None:
-            raise UsageError("--pretrain-epochs is for fgp methods, without --pretrained")
-        settings = PretrainConfig.for_space(space.name, str(chosen.encoder), form=the_form, seed=seed)
+        if not (chosen.pretrained or chosen.takes_encoder) or encoder is not None:
+            raise UsageError("--pretrain-epochs is for auto and the fgp methods, without --pretrained")
+        settings = PretrainConfig.for_space(
+            space.name, chosen.encoder or "gin", form=the_form, objectives=chosen.objectives, seed=seed
+        )
         settings = dataclasses.replace(
             settings, training=dataclasses.replace(settings.training, epochs=pretrain_epochs)
         )
@@ -237,11 +238,12 @@ def make_predictor(
         space,
         method,
         form=the_form,
-        minimize=minimize,
+        minimize=targets.minimize,
+        targets=targets.names,
         seed=seed,
         device=device,
         encoder=encoder,
-        unlabelled=unlabelled if chosen.pretrained else None,
+        unlabelled=unlabelled if chosen.pretrained or settings is not None else None,
         pretraining=settings,
     )
 
@@ -300,14 +302,18 @@ def tell(message: str) -> None:
 
 
 def read_labels(
-    path: Path, space: Space, target: str, *, skip_bad: bool, duplicates: Literal["error", "mean"]
+    path: Path, space: Space, targets: Targets, *, skip_bad: bool, duplicates: Literal["error", "mean"]
 ) -> MeasuredTable:
     """Read a table of measured architectures, say what was left out, and check that it can be learnt from."""
+    import numpy as np
+
     from archflow.datasets import read_table, require_labels
 
-    table = read_table(path, space, target, skip_bad=skip_bad, duplicates=duplicates)
+    table = read_table(path, space, targets.names, skip_bad=skip_bad, duplicates=duplicates)
     tell_skipped(table)
-    require_labels(table.values, where=f"{path}, column {target}")
+    for name in targets.names:
+        labels = table.columns[name]
+        require_labels(labels[~np.isnan(labels)], where=f"{path}, column {name}")
     return table
 
 
@@ -345,4 +351,5 @@ def tell_skipped(table: MeasuredTable) -> None:
     if table.n_merged:
         tell(f"joined {plural(table.n_merged, 'row')} into earlier rows of the same architecture")
     if table.n_unlabelled:
-        tell(f"left out {plural(table.n_unlabelled, 'row')} without a value of {table.target}")
+        names = table.target if isinstance(table.target, str) else " or ".join(table.target or ())
+        tell(f"left out {plural(table.n_unlabelled, 'row')} without a value of {names}")

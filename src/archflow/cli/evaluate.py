@@ -16,12 +16,10 @@ from archflow.cli.common import (
     Identity,
     Json,
     MethodName,
-    Minimize,
     Overwrite,
     PretrainEpochs,
     SkipBad,
     SpaceName,
-    Target,
     Zero,
     check_outputs,
     handled,
@@ -33,6 +31,7 @@ from archflow.cli.common import (
     read_labels,
     write_record,
 )
+from archflow.cli.targets import Minimize, Target, choose_targets
 
 if TYPE_CHECKING:
     from archflow.predictors import Predictor
@@ -72,16 +71,17 @@ def run(
     from archflow.progress import progress_bar
 
     check_outputs(json, overwrite=overwrite)
+    targets = choose_targets([target], minimize, table)
     the_space = open_space(space, [table], identity, zero, encoder, folder=folder)
     pretrained = load_encoder(encoder, the_space)
-    measured = read_labels(table, the_space, target, skip_bad=skip_bad, duplicates=duplicates)
+    measured = read_labels(table, the_space, targets, skip_bad=skip_bad, duplicates=duplicates)
 
     def predictor_of(seed: int) -> Predictor:
         return make_predictor(
             the_space,
             method=method,
             form=form,
-            minimize=minimize,
+            targets=targets,
             seed=seed,
             device=device,
             encoder=pretrained,
@@ -115,7 +115,7 @@ def run(
                 *(_cells(run["seed"], run) for run in result["runs"]),
                 *(_cells(name, result[name]) for name in ("mean", "std")),
             ],
-            title=f"{method} on {table.name}, {target}, {labels} labels",
+            title=f"{method} on {table.name}, {targets.names[0]}, {labels} labels",
         )
 
 

@@ -15,13 +15,11 @@ from archflow.cli.common import (
     FormName,
     Identity,
     MethodName,
-    Minimize,
     Overwrite,
     PretrainEpochs,
     Seed,
     SkipBad,
     SpaceName,
-    Target,
     Zero,
     check_outputs,
     handled,
@@ -31,13 +29,14 @@ from archflow.cli.common import (
     read_labels,
     tell,
 )
+from archflow.cli.targets import Minimize, TargetList, choose_targets
 
 
 @handled
 def run(
     space: SpaceName,
     labels: Annotated[Path, typer.Option("--labels", help="Table of measured architectures.")],
-    target: Target,
+    target: TargetList,
     out: Annotated[Path, typer.Option("--out", help="Folder of the fitted predictor.")],
     method: MethodName = "auto",
     form: FormName = "collapsed",
@@ -55,24 +54,33 @@ def run(
 ) -> None:
     """Fit a predictor on measured architectures and keep it for `archflow rank --model`.
 
+    With several targets each is fitted by itself, on the rows that have a value for it.
+
     Example: archflow fit --space nasbench201 --labels measured.csv --target accuracy --out model
     """
+    import numpy as np
+
     from archflow.progress import progress_bar
 
     check_outputs(out, overwrite=overwrite)
+    targets = choose_targets(target, minimize, labels)
     the_space = open_space(space, [labels], identity, zero, encoder, folder=folder)
     predictor = make_predictor(
         the_space,
         method=method,
         form=form,
-        minimize=minimize,
+        targets=targets,
         seed=seed,
         device=device,
         encoder=load_encoder(encoder, the_space),
         pretrain_epochs=pretrain_epochs,
     )
-    table = read_labels(labels, the_space, target, skip_bad=skip_bad, duplicates=duplicates)
+    table = read_labels(labels, the_space, targets, skip_bad=skip_bad, duplicates=duplicates)
     with progress_bar(f"fitting {method}") as report:
         predictor.fit(table.architectures, table.values, report=report)
     predictor.save(out, overwrite=overwrite)
-    tell(f"{out}: {method} fitted on {len(table)} architectures")
+    each = ""
+    if len(targets.names) > 1:
+        counts = np.count_nonzero(~np.isnan(table.values), axis=0)
+        each = ", " + ", ".join(f"{count} with {n}" for n, count in zip(targets.names, counts, strict=True))
+    tell(f"{out}: {method} fitted on {len(table)} architectures{each}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,7 +18,6 @@ from archflow.cli.common import (
     Identity,
     Json,
     MethodName,
-    Minimize,
     Overwrite,
     PretrainEpochs,
     Seed,
@@ -36,10 +36,11 @@ from archflow.cli.common import (
     tell,
     write_record,
 )
+from archflow.cli.targets import Minimize, Pareto, TargetsIfAny, Weight, Where, choose_targets, read_weights
 from archflow.errors import TableError, UsageError
 
 if TYPE_CHECKING:
-    pass
+    from archflow.predictors import Ranking
 
 _SHOWN = 10
 
@@ -50,7 +51,7 @@ def run(
     space: SpaceName,
     out: Annotated[Path, typer.Option("--out", help="Ranking to write, .csv or .parquet.")],
     labels: Annotated[Path | None, typer.Option("--labels", help="Table of measured architectures.")] = None,
-    target: Annotated[str | None, typer.Option("--target", help="Numeric column to predict.")] = None,
+    target: TargetsIfAny = None,
     model: Annotated[Path | None, typer.Option("--model", help="Fitted predictor (archflow fit).")] = None,
     candidates: Annotated[
         Path | None, typer.Option("--candidates", help="Table of candidates; of space onnx also a folder.")
@@ -61,6 +62,9 @@ def run(
     method: MethodName = "auto",
     form: FormName = "collapsed",
     minimize: Minimize = False,
+    weight: Weight = None,
+    where: Where = None,
+    pareto: Pareto = False,
     encoder: EncoderFolder = None,
     pretrain_epochs: PretrainEpochs = None,
     seed: Seed = 0,
@@ -75,22 +79,26 @@ def run(
 ) -> None:
     """Rank candidates from a few measured architectures, best predicted first.
 
+    With several --target the first decides the order, or --weight, or --pareto.
+
     Example: archflow rank --space nasbench201 --labels measured.csv --target accuracy --all --top 100
     --out ranking.csv
     """
     from archflow.datasets import write_table
     from archflow.datasets.sources import table_suffix
     from archflow.predictors import Predictor
+    from archflow.predictors.targets import Order
     from archflow.progress import progress_bar
 
     if (model is None) == (labels is None):
         raise UsageError("give either --labels and --target, or --model")
     if model is not None:
         _refuse_settings_of_model(context)
-    if labels is not None and target is None:
+    if labels is not None and not target:
         raise UsageError("--labels needs --target, the column to predict")
     if sum((candidates is not None, all_, sample is not None)) != 1:
         raise UsageError("say what to rank with one of --candidates, --all and --sample")
+    weights, conditions = read_weights(weight), tuple(where or ())
     table_suffix(out)
     check_outputs(out, json, overwrite=overwrite)
     ranked = candidates
@@ -102,44 +110,56 @@ def run(
     if space == ONNX and candidates is None:  # all of them, or a sample of all
         ranked = folder or (None if labels is None else labels.parent)
     the_space = open_space(space, [labels, ranked], identity, zero, model or encoder, folder)
-    if model is not None:
+    if labels is None:
+        assert model is not None
         predictor = Predictor.load(model, the_space, device=device)
     else:
         predictor = make_predictor(
             the_space,
             method=method,
             form=form,
-            minimize=minimize,
+            targets=choose_targets(target or (), minimize, labels),
             seed=seed,
             device=device,
             encoder=load_encoder(encoder, the_space),
             pretrain_epochs=pretrain_epochs,
         )
+    Order.of(predictor.targets, weights, conditions, pareto)  # refused before anything is computed
     measured = None
-    if labels is not None and target is not None:
-        measured = read_labels(labels, the_space, target, skip_bad=skip_bad, duplicates=duplicates)
+    if labels is not None:
+        measured = read_labels(labels, the_space, predictor.targets, skip_bad=skip_bad, duplicates=duplicates)
     chosen, written = candidates_of(the_space, candidates, sample, seed, skip_bad)
     if measured is not None:
         with progress_bar(f"fitting {method}") as report:
             predictor.fit(measured.architectures, measured.values, report=report)
     with progress_bar(f"ranking {len(chosen)} architectures") as report:
-        ranking = predictor.rank(chosen, top, report=report)
+        ranking = predictor.rank(chosen, top, weights=weights, where=conditions, pareto=pareto, report=report)
     if written is None:
         texts = [the_space.format(architecture) for architecture in ranking.architectures]
     else:
         texts = [written[row] for row in ranking.rows]
-    columns = {
+    columns: dict[str, list[object]] = {
         "rank": list(range(1, len(texts) + 1)),
-        "arch": texts,
-        "mean": ranking.mean.tolist(),
-        "std": ranking.std.tolist(),
+        "arch": [*texts],
+        **_predictions(ranking, predictor.targets.names),
     }
     write_table(out, columns)
     tell(f"{out}: {len(texts)} of {len(chosen)} candidates, best predicted first ({predictor.method.name})")
     rows = list(zip(*(column[:_SHOWN] for column in columns.values()), strict=True))
     write_record(json, {"candidates": len(chosen), "top": [dict(zip(columns, r, strict=True)) for r in rows]})
     if not owns_stdout(json):
-        print_rows(tuple(columns), [(r, text, f"{mean:.4f}", f"{std:.4f}") for r, text, mean, std in rows])
+        print_rows(tuple(columns), [[f"{x:.4f}" if isinstance(x, float) else x for x in row] for row in rows])
+
+
+def _predictions(ranking: Ranking, names: Sequence[str]) -> dict[str, list[object]]:
+    """Return the columns that say what is predicted; with several targets they have their names."""
+    columns: dict[str, list[object]] = {}
+    if len(names) == 1:
+        columns = {"mean": ranking.mean.tolist(), "std": ranking.std.tolist()}
+    else:
+        for name, mean, std in zip(names, ranking.mean.T, ranking.std.T, strict=True):
+            columns |= {f"mean_{name}": mean.tolist(), f"std_{name}": std.tolist()}
+    return columns if ranking.front is None else {**columns, "front": ranking.front.tolist()}
 
 
 def _refuse_settings_of_model(context: typer.Context) -> None:

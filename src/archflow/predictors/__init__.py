@@ -4,5 +4,6 @@ from archflow.predictors.fine_tuned import FineTuneConfig
 from archflow.predictors.methods import METHODS, Method
 from archflow.predictors.predictor import Predictor
 from archflow.predictors.ranking import Ranking
+from archflow.predictors.targets import Condition
 
-__all__ = ["METHODS", "FineTuneConfig", "Method", "Predictor", "Ranking"]
+__all__ = ["METHODS", "Condition", "FineTuneConfig", "Method", "Predictor", "Ranking"]

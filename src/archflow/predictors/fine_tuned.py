@@ -19,6 +19,7 @@ from archflow.graphs import Form, GraphBatch, Operations
 from archflow.graphs.table import ArchitectureTable
 from archflow.metrics import kendall_tau
 from archflow.predictors.labels import Labels
+from archflow.predictors.value_curve import ValueCurve
 from archflow.pretrain import PretrainedEncoder
 from archflow.pretrain.objectives import multilayer_perceptron
 from archflow.progress import Report, silent
@@ -67,7 +68,7 @@ class FineTuned:
 
     Without validation architectures the weights are averaged over the second half of the epochs; with them
     the epoch with the best Kendall tau on them is kept, as in the paper. Scores become values of the target
-    by matching the quantiles of the labelled scores with those of the labels, which keeps the order.
+    along a `ValueCurve`, which keeps the order.
 
     Args:
         encoder_config: Which encoder.
@@ -154,16 +155,11 @@ class FineTuned:
 
     def calibrate(self, labels: Labels) -> None:
         """Match the quantiles of the labelled architectures' scores with those of their values."""
-        scores = np.sort(self._scores(labels.table.in_form(self.form)))
-        values = np.sort(labels.values)
-        # A vanishing slope keeps scores in order where labels tie and where there are no labels.
-        values = values + 1e-9 * np.ptp(values) * np.arange(len(values))
-        scores, first = np.unique(scores, return_index=True)
-        self._knots, self._flattest = (scores, values[first]), 1e-9 * float(np.ptp(labels.values))
+        self._curve = ValueCurve(self._scores(labels.table.in_form(self.form)), labels.values)
 
     def mean(self, table: ArchitectureTable, report: Report = silent) -> FloatArray:
         """Return the predicted target, (A,)."""
-        return self._to_values(self._scores(table.in_form(self.form), report))
+        return self._curve(self._scores(table.in_form(self.form), report))
 
     def spread(self, table: ArchitectureTable, report: Report = silent) -> FloatArray:
         """Return the standard deviation of the prediction over passes with dropout on, (A,).
@@ -176,12 +172,7 @@ class FineTuned:
         for number in range(_PASSES):
             with seeded(self.seed, number):
                 passes.append(self._scores(formed, report, dropout=True))
-        knots, values = self._knots
-        tenth = max(1, len(knots) // 10)
-        place = np.searchsorted(knots, np.mean(passes, axis=0))
-        low, high = np.maximum(place - tenth, 0), np.minimum(place + tenth, len(knots) - 1)
-        low = np.minimum(low, np.maximum(high - tenth, 0))
-        slopes = (values[high] - values[low]) / np.maximum(knots[high] - knots[low], 1e-12)
+        slopes = self._curve.slopes(np.mean(passes, axis=0))
         return np.asarray(np.std(passes, axis=0) * slopes)
 
     def _scores(
@@ -196,26 +187,6 @@ class FineTuned:
             report=lambda done, total: report(done, total, ""),
         )
         return scores.reshape(-1).astype(np.float64)
-
-    def _to_values(self, scores: FloatArray) -> FloatArray:
-        """Read values off the curve; beyond its ends, go on as steeply as its end but level out soon.
-
-        The best of thousands may beat the best of a few dozen, though not by much: at most by half of what
-        the labels of the flatter end rise over a tenth of them. It is never quite flat, to keep the order.
-        """
-        knots, values = self._knots
-        tenth = min(max(1, len(knots) // 10), len(knots) - 1)
-        rises = values[tenth] - values[0], values[-1] - values[-1 - tenth]
-        runs = knots[tenth] - knots[0], knots[-1] - knots[-1 - tenth]
-        level = max(float(min(rises)) / 2, self._flattest)
-
-        def beyond(end: int, distance: FloatArray) -> FloatArray:
-            slope = float(rises[end]) / max(float(runs[end]), 1e-12)
-            return np.asarray(level * np.tanh(slope / level * distance) + self._flattest * distance)
-
-        below = beyond(0, np.maximum(knots[0] - scores, 0))
-        above = beyond(1, np.maximum(scores - knots[-1], 0))
-        return np.asarray(np.interp(scores, knots, values) - below + above)
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the weights, for a checkpoint."""

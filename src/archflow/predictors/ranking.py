@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,22 +17,27 @@ from archflow.protocols import FloatArray
 class Ranking:
     """Candidates, best predicted first.
 
-    Iterating gives (mean, standard deviation, architecture) triples.
+    Iterating gives (mean, standard deviation, architecture) triples: two floats with one target, two vectors,
+    (T,) each, with several.
 
     Attributes:
         rows: Row of each in the table of candidates, (K,) int64.
-        mean: Predicted target, in its own units, (K,).
-        std: Standard deviation of the prediction, in the same units, (K,).
+        mean: Predicted target, in its own units, (K,); (K, T) with several.
+        std: Standard deviation of the prediction, in the same units and shape.
         architectures: The candidates in this order, as written.
+        front: Number of the Pareto front that each lies on, from 0, (K,) int64; None in another order.
     """
 
     rows: NDArray[np.int64]
     mean: FloatArray
     std: FloatArray
     architectures: ArchitectureTable
+    front: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __iter__(self) -> Iterator[tuple[float, float, Architecture]]:
-        return zip(self.mean.tolist(), self.std.tolist(), self.architectures, strict=True)
+    def __iter__(self) -> Iterator[tuple[Any, Any, Architecture]]:
+        several = self.mean.ndim > 1
+        mean, std = (list(x) if several else x.tolist() for x in (self.mean, self.std))
+        return zip(mean, std, self.architectures, strict=True)

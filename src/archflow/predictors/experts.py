@@ -1,0 +1,173 @@
+"""What a blend is made of: predictors of normal scores that know how well they would have done unseen."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.ensemble import ExtraTreesRegressor
+
+from archflow.graphs import ArchitectureTable
+from archflow.predictors.blocks import VIEW_OF_FORM, VIEWS, FeatureBlocks, Standardiser
+from archflow.predictors.fine_tuned import FineTuneConfig, FineTuned
+from archflow.predictors.gaussian_process import MOST_EXACT, GaussianProcess
+from archflow.predictors.labels import Labels
+from archflow.pretrain import PretrainedEncoder
+from archflow.progress import Report, silent
+from archflow.protocols import FloatArray
+from archflow.training import TrainingConfig
+
+_ROWS = 4_096  # whose kernel with the labels is held at once
+_TREES = 200
+_FEATURES_A_SPLIT = 1 / 3
+_GRAPHS_SEEN, _GRAPHS_A_STEP = 15_000, 32  # in fine-tuning
+
+
+class Expert(Protocol):
+    """A fitted part of a blend.
+
+    Attributes:
+        left_out: Its prediction of each label without that label, (N,).
+        left_out_variance: The variance of that, (N,).
+    """
+
+    left_out: FloatArray
+    left_out_variance: FloatArray
+
+    def predict(self, table: ArchitectureTable) -> tuple[FloatArray, FloatArray]:
+        """Return mean and variance, (A,) each, of architectures as written."""
+        ...
+
+    def explain(self) -> str:
+        """Say in a few words what it saw."""
+        ...
+
+
+class KernelExpert:
+    """A Gaussian process with a kernel over each block of a view.
+
+    Args:
+        blocks: Computes the blocks.
+        view: Name of the view.
+        labels: Architectures with their normal scores.
+        seed: Seed of what is random with many labels.
+        more: Further blocks.
+    """
+
+    def __init__(
+        self, blocks: FeatureBlocks, view: str, labels: Labels, seed: int, more: tuple[str, ...] = ()
+    ) -> None:
+        self._blocks, table = blocks, labels.table
+        names = [*VIEWS[view].blocks, *more]
+        own = {name: blocks.of(table, name) for name in names}
+        self._names = [name for name in names if np.ptp(own[name], axis=0).any()] or names[:1]
+        self._standardisers = {name: Standardiser(own[name]) for name in self._names}
+        self._process = GaussianProcess(
+            [self._standardisers[name](own[name]) for name in self._names], labels.values, seed
+        )
+        self.left_out = self._process.left_out
+        self.left_out_variance = self._process.left_out_variance
+
+    def predict(self, table: ArchitectureTable) -> tuple[FloatArray, FloatArray]:
+        """Return mean and variance, (A,) each."""
+        own = [(self._standardisers[name], self._blocks.of(table, name)) for name in self._names]
+        parts = [
+            self._process.predict([scale(block[begin : begin + _ROWS]) for scale, block in own])
+            for begin in range(0, len(table), _ROWS)
+        ]
+        means, variances = zip(*parts, strict=True) if parts else ((), ())
+        return np.concatenate([np.zeros(0), *means]), np.concatenate([np.zeros(0), *variances])
+
+    def explain(self) -> str:
+        """Name the blocks by their share of the kernel, and the noise."""
+        shares = self._process.weights / (self._process.weights.sum() + self._process.noise)
+        heavy = sorted(zip(shares.tolist(), self._names, strict=True), reverse=True)
+        named = ", ".join(f"{name} {share:.0%}" for share, name in heavy if share >= 0.05)
+        return f"{named or 'no block stands out'}; noise {self._process.noise:.2f}"
+
+
+class TreesExpert:
+    """Extremely randomised trees (Geurts, Ernst and Wehenkel 2006) on counts and one-hot nodes.
+
+    Args:
+        blocks: Computes the blocks.
+        labels: Architectures with their normal scores.
+        seed: Seed of the trees.
+    """
+
+    def __init__(self, blocks: FeatureBlocks, labels: Labels, seed: int) -> None:
+        self._blocks, targets = blocks, labels.values
+        self._trees = ExtraTreesRegressor(
+            _TREES,
+            max_features=_FEATURES_A_SPLIT,
+            bootstrap=True,
+            oob_score=_out_of_bag_error,
+            max_samples=min(len(targets), MOST_EXACT),
+            random_state=seed,
+        )
+        self._trees.fit(self._features(labels.table), targets)
+        # A tree that did not see a label predicts it unseen; 200 trees leave none without such a tree.
+        self.left_out = np.asarray(self._trees.oob_prediction_, dtype=np.float64)
+        error = float(np.mean((self.left_out - targets) ** 2))
+        self.left_out_variance = np.full(len(targets), max(error, 1e-6))
+
+    def predict(self, table: ArchitectureTable) -> tuple[FloatArray, FloatArray]:
+        """Return mean and variance, (A,) each; the variance is the mean squared error out of the bag."""
+        means = self._trees.predict(self._features(table)) if len(table) else np.zeros(0)
+        return means, np.full(len(table), self.left_out_variance[0])
+
+    def explain(self) -> str:
+        """Say how many trees there are."""
+        return f"{_TREES} trees"
+
+    def _features(self, table: ArchitectureTable) -> NDArray[np.float32]:
+        return np.hstack([self._blocks.of(table, name) for name in VIEWS["counts"].blocks])
+
+
+class EncoderExpert:
+    """A pre-trained encoder, fine-tuned in about the same few seconds whatever the number of labels.
+
+    Args:
+        encoder: Where to start from.
+        labels: Architectures with their normal scores.
+        seed: Seed of the head and of training.
+        device: Where to train and predict.
+        report: Progress.
+
+    Attributes:
+        view: The view that sees the same form of the graph.
+    """
+
+    def __init__(
+        self,
+        encoder: PretrainedEncoder,
+        labels: Labels,
+        seed: int,
+        device: torch.device,
+        report: Report = silent,
+    ) -> None:
+        config = encoder.config
+        self.view = VIEW_OF_FORM[config.form]
+        self._name = config.encoder.name
+        self._fitted = FineTuned(config.encoder, config.form, encoder.operations, seed, device)
+        self._fitted.start_from(encoder)
+        epochs = max(1, round(_GRAPHS_SEEN / max(len(labels.values), _GRAPHS_A_STEP)))
+        training = TrainingConfig(
+            epochs=epochs, batch_size=_GRAPHS_A_STEP, learning_rate=1e-3, gradient_norm=1.0
+        )
+        self._fitted.fit(labels, FineTuneConfig(training), report=report)
+        self._fitted.calibrate(labels)
+
+    def mean(self, table: ArchitectureTable) -> FloatArray:
+        """Return the predicted normal score, (A,)."""
+        return self._fitted.mean(table)
+
+    def explain(self) -> str:
+        """Name the encoder."""
+        return f"the pre-trained {self._name} encoder, fine-tuned on all labels"
+
+
+def _out_of_bag_error(targets: FloatArray, predictions: FloatArray) -> float:
+    return float(np.mean((targets - predictions) ** 2))
