@@ -261,7 +261,13 @@ def test_meanings_for_a_space_that_knows_its_own(reject, measured, reader):
 
 @every_learner
 def test_pretraining_for_a_method_that_has_none(reject, measured, reader):
-    reject(reader, measured, "--pretrain-epochs is for auto and the fgp methods", code=2, more=["--pretrain-epochs", "1"])
+    reject(
+        reader,
+        measured,
+        "--pretrain-epochs is for auto and the fgp methods",
+        code=2,
+        more=["--pretrain-epochs", "1"],
+    )
 
 
 def test_a_seed_that_the_forest_cannot_take(reject, measured):

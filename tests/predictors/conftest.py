@@ -57,7 +57,7 @@ def make(space, encoders):
 
     def build(method, **options):
         if METHODS[method].pretrained:
-            options = {"encoder": encoders[METHODS[method].encoder], **options}
+            options = {"encoder": encoders[METHODS[method].encoder or "gin"], **options}
         return Predictor(
             space, method, **{"form": "pruned", "fine_tuning": TUNING, "device": "cpu", **options}
         )

@@ -152,7 +152,7 @@ def test_a_pre_trained_encoder_takes_half_of_its_views_weight(space, problem, en
 def test_sizes_are_seen_where_there_are_any(space, problem):
     table, values = problem
     views = Blend(Labels(table[:9], values[:9]), METHODS["auto"].views, 0)._experts
-    assert tuple(views) == ("function", "as-written", "trees")
+    assert tuple(views) == ("function", "additive", "as-written", "trees")
     sized = get("nats_size")
     table = sized.sample(9, np.random.default_rng(0))
     views = Blend(Labels(table, values[:9]), METHODS["auto"].views, 0)._experts

@@ -4,7 +4,7 @@ from scipy.stats import kendalltau
 
 from archflow.predictors.blend import normal_scores
 from archflow.predictors.blocks import FeatureBlocks
-from archflow.predictors.experts import EncoderExpert, KernelExpert, TreesExpert
+from archflow.predictors.experts import EncoderExpert, KernelExpert, TreesExpert, _telling
 from archflow.predictors.labels import Labels
 
 
@@ -50,6 +50,29 @@ def test_a_view_without_differences_still_predicts(space):
     labels = Labels(table, normal_scores(np.arange(6.0)))
     expert = KernelExpert(FeatureBlocks(table), "sizes", labels, 0)
     assert np.isfinite(expert.predict(table)[0]).all()
+
+
+def test_columns_apart_have_a_kernel_each(labelled, problem):
+    blocks = FeatureBlocks(labelled.table)
+    expert = KernelExpert(blocks, "additive", labelled, 0)
+    varying = sum(
+        int((np.ptp(blocks.of(labelled.table, name), axis=0) > 0).sum()) for name in ("operations", "paths")
+    )
+    assert len(expert._process.weights) == 2 + varying  # flow and edges are whole
+    mean, variance = expert.predict(problem[0])
+    assert kendalltau(mean[60:], problem[1][60:]).statistic > 0.5
+    assert (variance > 0).all()
+
+
+def test_of_many_columns_the_telling_ones_are_taken():
+    rng = np.random.default_rng(0)
+    block = np.zeros((50, 40), dtype=np.float32)
+    block[:, 5:] = rng.normal(size=(50, 35))
+    block[1:, 7] = 0  # one row differs
+    chosen = _telling(block)
+    assert len(chosen) == 32
+    assert not {0, 1, 2, 3, 4, 7} & set(chosen)
+    assert _telling(block[:, :8]) == [5, 6, 7]
 
 
 def test_explain_names_the_heaviest_block_first(labelled):

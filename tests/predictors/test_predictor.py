@@ -208,7 +208,7 @@ def test_minimising_survives(make, space, table, values, candidates, tmp_path, m
 def test_the_folder_tells_how_the_encoder_was_pretrained(fitted, encoders, tmp_path, method):
     fitted[method].save(tmp_path / "model")
     _, content = load_checkpoint(tmp_path / "model")
-    expected = encoders[METHODS[method].encoder].content()
+    expected = encoders[METHODS[method].encoder or "gin"].content()
     assert content["pretraining"] == json.loads(json.dumps(expected))
 
 
@@ -299,7 +299,7 @@ def test_validation_labels_are_checked(make, table, values, candidates):
 def test_the_pretrained_weights_make_a_difference(
     space, make, fitted, pretraining, table, values, candidates, method
 ):
-    settings = dataclasses.replace(pretraining[METHODS[method].encoder], seed=1)
+    settings = dataclasses.replace(pretraining[METHODS[method].encoder or "gin"], seed=1)
     other = pretrain(space, candidates, settings, device="cpu")
     predictor = make(method, encoder=other).fit(table, values)
     assert predictor.predict(candidates).tobytes() != fitted[method].predict(candidates).tobytes()
@@ -309,7 +309,7 @@ def test_the_pretrained_weights_make_a_difference(
 def test_without_an_encoder_it_pretrains_once_on_what_it_is_given(
     make, pretraining, table, values, candidates, method
 ):
-    config = pretraining[METHODS[method].encoder]
+    config = pretraining[METHODS[method].encoder or "gin"]
     predictor = make(method, encoder=None, pretraining=config, unlabelled=candidates[:11])
     assert predictor.encoder is None
     predictor.fit(table, values)

@@ -220,7 +220,7 @@ def make_predictor(
 ) -> Predictor:
     """Build the predictor that the options describe."""
     from archflow.predictors import Predictor
-    from archflow.predictors.methods import method_named
+    from archflow.predictors.methods import DEFAULT_ENCODER, method_named
     from archflow.pretrain import PretrainConfig
 
     chosen, the_form = method_named(method), cast("Form", form)
@@ -229,7 +229,11 @@ def make_predictor(
         if not (chosen.pretrained or chosen.takes_encoder) or encoder is not None:
             raise UsageError("--pretrain-epochs is for auto and the fgp methods, without --pretrained")
         settings = PretrainConfig.for_space(
-            space.name, chosen.encoder or "gin", form=the_form, objectives=chosen.objectives, seed=seed
+            space.name,
+            chosen.encoder or DEFAULT_ENCODER,
+            form=the_form,
+            objectives=chosen.objectives,
+            seed=seed,
         )
         settings = dataclasses.replace(
             settings, training=dataclasses.replace(settings.training, epochs=pretrain_epochs)

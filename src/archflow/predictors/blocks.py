@@ -39,10 +39,12 @@ class View:
     Attributes:
         description: What it sees, in words.
         blocks: The blocks of features that it is made of.
+        apart: Blocks each column of which has a kernel of its own.
     """
 
     description: str
     blocks: tuple[str, ...]
+    apart: tuple[str, ...] = ()
 
 
 _FUNCTION = ("flow", "operations", "edges", "paths")
@@ -56,6 +58,11 @@ VIEWS: Mapping[str, View] = {
     "as-written": View(
         "the graph as written: one-hot nodes, operations, edges and paths, and the flow",
         ("one-hot", *_WRITTEN, "flow", *_SIZES),
+    ),
+    "additive": View(
+        "what the graph computes, each count and path statistic by itself: a sum of effects",
+        ("flow", "edges", *_SIZES),
+        apart=("operations", "paths"),
     ),
     "sizes": View("the nodes in their order, one-hot, and their sizes", ("one-hot", *_SIZES)),
     "one-hot": View("the nodes in their order, one-hot", ("one-hot",)),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from archflow.encoders import ENCODERS, EncoderConfig
+from archflow.encoders import EncoderConfig
 from archflow.errors import UsageError
 from archflow.graphs import ArchitectureTable, Form, Operations
-from archflow.predictors.methods import Method, method_named
+from archflow.predictors.methods import DEFAULT_ENCODER, Method, method_named
 from archflow.predictors.saved import PredictorConfig
 from archflow.predictors.shipped import shipped_encoder, unlabelled_architectures, within_budget
 from archflow.pretrain import PretrainConfig, PretrainedEncoder, pretrain
@@ -26,7 +26,7 @@ def find_encoder(
     """Return the encoder that archflow ships for a space, or pre-train one where the method needs it.
 
     Those that it ships learnt the paper's pretext tasks, so a method with its own always pre-trains. A method
-    that can do without an encoder takes any that is shipped, and pre-trains one only if told how.
+    that can do without an encoder gets none, unless it is told how to pre-train one.
 
     Args:
         space: The search space.
@@ -38,16 +38,13 @@ def find_encoder(
         report: Progress.
     """
     method, form, seed = method_named(config.method), config.form, config.seed
-    if not (method.pretrained or method.takes_encoder):
+    if not method.pretrained and pretraining is None:
         return None
-    name = str(method.encoder)
+    name = method.encoder or DEFAULT_ENCODER
     if pretraining is None and method.objectives is None:
-        for kind in (name,) if method.pretrained else ENCODERS:
-            shipped = shipped_encoder(space, kind, form)
-            if shipped is not None:
-                return shipped
-    if pretraining is None and not method.pretrained:
-        return None
+        shipped = shipped_encoder(space, name, form)
+        if shipped is not None:
+            return shipped
     table = unlabelled_architectures(space, seed) if unlabelled is None else unlabelled
     if table is None:
         table = labelled

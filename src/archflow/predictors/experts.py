@@ -20,6 +20,7 @@ from archflow.protocols import FloatArray
 from archflow.training import TrainingConfig
 
 _ROWS = 4_096  # whose kernel with the labels is held at once
+_MOST_APART = 32  # columns of a block that get a kernel each
 _TREES = 200
 _FEATURES_A_SPLIT = 1 / 3
 _GRAPHS_SEEN, _GRAPHS_A_STEP = 15_000, 32  # in fine-tuning
@@ -46,7 +47,10 @@ class Expert(Protocol):
 
 
 class KernelExpert:
-    """A Gaussian process with a kernel over each block of a view.
+    """A Gaussian process with a kernel over each block of a view, and over each column of those apart.
+
+    Of a block with more than 32 columns those are taken in which most labelled architectures differ from the
+    commonest value.
 
     Args:
         blocks: Computes the blocks.
@@ -62,17 +66,27 @@ class KernelExpert:
         self._blocks, table = blocks, labels.table
         names = [*VIEWS[view].blocks, *more]
         own = {name: blocks.of(table, name) for name in names}
-        self._names = [name for name in names if np.ptp(own[name], axis=0).any()] or names[:1]
-        self._standardisers = {name: Standardiser(own[name]) for name in self._names}
+        # Each part is a block, or one column of it.
+        whole = [name for name in names if np.ptp(own[name], axis=0).any()]
+        self._parts: list[tuple[str, slice]] = [(name, slice(None)) for name in whole]
+        for name in VIEWS[view].apart:
+            own[name] = blocks.of(table, name)
+            self._parts += [(name, slice(column, column + 1)) for column in _telling(own[name])]
+        self._parts = self._parts or [(names[0], slice(None))]
+        parts = [own[name][:, columns] for name, columns in self._parts]
+        self._standardisers = [Standardiser(part) for part in parts]
         self._process = GaussianProcess(
-            [self._standardisers[name](own[name]) for name in self._names], labels.values, seed
+            [scale(part) for scale, part in zip(self._standardisers, parts, strict=True)], labels.values, seed
         )
         self.left_out = self._process.left_out
         self.left_out_variance = self._process.left_out_variance
 
     def predict(self, table: ArchitectureTable) -> tuple[FloatArray, FloatArray]:
         """Return mean and variance, (A,) each."""
-        own = [(self._standardisers[name], self._blocks.of(table, name)) for name in self._names]
+        own = [
+            (scale, self._blocks.of(table, name)[:, columns])
+            for scale, (name, columns) in zip(self._standardisers, self._parts, strict=True)
+        ]
         parts = [
             self._process.predict([scale(block[begin : begin + _ROWS]) for scale, block in own])
             for begin in range(0, len(table), _ROWS)
@@ -82,10 +96,20 @@ class KernelExpert:
 
     def explain(self) -> str:
         """Name the blocks by their share of the kernel, and the noise."""
-        shares = self._process.weights / (self._process.weights.sum() + self._process.noise)
-        heavy = sorted(zip(shares.tolist(), self._names, strict=True), reverse=True)
+        weights: dict[str, float] = {}
+        for (name, _), weight in zip(self._parts, self._process.weights.tolist(), strict=True):
+            weights[name] = weights.get(name, 0.0) + weight
+        total = sum(weights.values()) + self._process.noise
+        heavy = sorted(((weight / total, name) for name, weight in weights.items()), reverse=True)
         named = ", ".join(f"{name} {share:.0%}" for share, name in heavy if share >= 0.05)
         return f"{named or 'no block stands out'}; noise {self._process.noise:.2f}"
+
+
+def _telling(block: NDArray[np.float32]) -> list[int]:
+    """Return the columns in which rows differ, at most 32: those with the fewest rows of one value."""
+    commonest = [int(np.unique(column, return_counts=True)[1].max()) for column in block.T]
+    columns = [place for place, count in enumerate(commonest) if count < len(block)]
+    return sorted(sorted(columns, key=lambda place: commonest[place])[:_MOST_APART])
 
 
 class TreesExpert:

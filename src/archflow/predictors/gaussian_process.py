@@ -17,7 +17,9 @@ from archflow.protocols import FloatArray
 MOST_EXACT = 2000
 """Labels up to which the posterior is exact; of more, that many stand for all (a sparse posterior)."""
 
-_MOST_FOR_EVIDENCE = 400  # labels on which the marginal likelihood is computed; each step is cubic in them
+# Labels on which the marginal likelihood is computed: a step takes time in their cube, and in their square
+# for each block. Of many blocks fewer labels, so that all take about as long.
+_MOST_FOR_EVIDENCE, _MOST_DISTANCES = 400, 8 * 400**2
 _MOST_FOR_FOLDS = 200  # labels from which on a tenth of them has little say in the hyper-parameters
 _STEPS = 80
 _FOLDS, _STEPS_A_FOLD = 10, 15
@@ -63,7 +65,8 @@ class GaussianProcess:
         squared = np.stack([squared_distances(block, block) for block in self._inducing])  # (B, M, M)
         self._units = np.array([_median(matrix) for matrix in squared])
         squared /= self._units[:, None, None]
-        few = np.sort(rng.permutation(len(chosen))[:_MOST_FOR_EVIDENCE])
+        enough = min(_MOST_FOR_EVIDENCE, math.isqrt(_MOST_DISTANCES // len(blocks)))
+        few = np.sort(rng.permutation(len(chosen))[:enough])
         self._parameters = _most_probable(
             squared[:, few[:, None], few], targets[chosen[few]], _prior(len(blocks))[0], _STEPS
         )
@@ -103,10 +106,15 @@ class GaussianProcess:
 
     def _to_inducing(self, blocks: Sequence[FloatArray]) -> FloatArray:
         """Return the kernel of A rows with the M labels that stand for all, (A, M)."""
-        kernel = np.zeros(())
+        kernel = np.zeros((len(blocks[0]), len(self._inducing[0])))
         parameters = zip(np.log(self.weights), np.log(self.lengths), strict=True)
         for block, own, unit, pair in zip(blocks, self._inducing, self._units, parameters, strict=True):
-            kernel = kernel + _kernel_sum(squared_distances(block, own)[None] / unit, np.array(pair))
+            rows, inverse = block, None
+            if block.shape[1] == 1:  # counts take few values, so that most rows repeat
+                values, inverse = np.unique(block[:, 0], return_inverse=True)
+                rows = values[:, None]
+            part = _kernel_sum(squared_distances(rows, own)[None] / unit, np.array(pair))
+            kernel += part if inverse is None else part[inverse]
         return kernel
 
     def _exact(self, kernel: FloatArray, targets: FloatArray) -> None:
@@ -221,8 +229,11 @@ def _kernel_sum(squared: FloatArray, parameters: FloatArray) -> FloatArray:
     """Return sum_b exp(p_b) Matern-5/2(sqrt(d_b) / exp(p_(B + b))), (A, M), for d of (B, A, M)."""
     blocks, total = len(squared), np.zeros(squared.shape[1:])
     for position, matrix in enumerate(squared):
-        distances = np.sqrt(5 * matrix) * math.exp(-parameters[blocks + position])
-        total += np.exp(parameters[position] - distances) * (1 + distances + distances**2 / 3)
+        distances = np.sqrt(5 * math.exp(-2 * parameters[blocks + position]) * matrix)
+        decay = np.exp(parameters[position] - distances)
+        distances *= 1 + distances / 3
+        distances += 1
+        total += np.multiply(decay, distances, out=decay)
     return total
 
 

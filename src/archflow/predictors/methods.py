@@ -21,7 +21,7 @@ class Method:
         objectives: The weight of each of its pretext tasks where they are not the paper's. The encoders that
             archflow ships are pre-trained on the paper's.
         views: What a blend of Gaussian processes and trees sees; None for other methods.
-        takes_encoder: Whether it uses a pre-trained encoder of any kind where there is one.
+        takes_encoder: Whether it uses a pre-trained encoder of any kind that it is given.
     """
 
     name: str
@@ -37,7 +37,10 @@ OPERATION_AWARE: Mapping[str, float] = {"operation-flow": 0.5, "proxy": 0.5}
 """The pretext tasks of the `fgp+` methods."""
 
 DEFAULT = "auto"
-AUTO_VIEWS = ("function", "as-written", "sizes", "trees")
+DEFAULT_ENCODER = "gin"
+"""Which encoder is pre-trained where a method takes any."""
+
+_AUTO_VIEWS = ("function", "additive", "as-written", "sizes", "trees")
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -45,7 +48,14 @@ METHODS: dict[str, Method] = {
         Method(
             "auto",
             "Gaussian processes and trees on several views of the graph, blended by cross-validation",
-            views=AUTO_VIEWS,
+            views=_AUTO_VIEWS,
+            takes_encoder=True,
+        ),
+        Method(
+            "fgp-auto",
+            "auto with an encoder, flow-guided pre-training, as one more part",
+            pretrained=True,
+            views=_AUTO_VIEWS,
             takes_encoder=True,
         ),
         Method(
