@@ -11,6 +11,7 @@ from archflow.benchmark import demo as demo_module
 from archflow.benchmark.demo import run_demo
 from archflow.networks import TrainedNetwork
 from archflow.predictors import METHODS, FineTuneConfig
+from archflow.predictors.methods import DEFAULT
 
 
 @pytest.fixture
@@ -94,4 +95,4 @@ def test_the_same_seed_is_the_same_demo(quick):
 
 def test_the_methods_exist_and_the_last_one_ranks():
     assert set(demo_module.METHODS) <= set(METHODS)
-    assert METHODS[demo_module.METHODS[-1]].pretrained
+    assert demo_module.METHODS[-1] == DEFAULT

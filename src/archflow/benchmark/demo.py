@@ -20,7 +20,7 @@ from archflow.protocols import Space
 from archflow.spaces import NASBench201
 
 LABELS = 100
-METHODS = ("random", "onehot-rf", "gin", "fgp-gin")
+METHODS = ("random", "onehot-rf", "fgp-gin", "auto")
 TRAINED = 5
 NETWORK_SEEDS = (0, 1)
 
