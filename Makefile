@@ -30,6 +30,7 @@ bench: $(VENV)/.installed-dev
 	$(ONE_THREAD) $(BIN)/python benchmarks/surrogate.py
 	$(ONE_THREAD) $(BIN)/python benchmarks/operation_flow.py
 	$(ONE_THREAD) $(BIN)/python benchmarks/encoders.py
+	$(ONE_THREAD) $(BIN)/python benchmarks/ranking.py
 	$(ONE_THREAD) $(BIN)/python benchmarks/digits_noise.py
 	$(ONE_THREAD) $(BIN)/python benchmarks/defaults.py
 

@@ -138,7 +138,7 @@ def rank(encoder: nn.Module, table: ArchitectureTable) -> object:
     return embed(encoder, ArchitectureTable(table.columns, table.operations))
 
 
-def rank_geometric(encoder: nn.Module, graphs: list[Data]) -> object:
+def rank_geometric(encoder: nn.Module, graphs: list[Data]) -> list[Tensor]:
     """Embed all graphs of torch_geometric."""
     with torch.inference_mode():
         return [encoder(batch) for batch in DataLoader(graphs, batch_size=BATCH)]

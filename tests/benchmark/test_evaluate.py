@@ -118,7 +118,7 @@ def test_minimising_counts_the_lowest_as_the_top(space, table):
     """A predictor that knows the truth has every score at its best, whichever way is better."""
 
     class Oracle(Predictor):
-        def predict(self, architectures, *, report=None):
+        def predict(self, architectures, **_):
             known = dict(zip(table.architectures, table.values, strict=True))
             return np.array([known[a] for a in architectures])
 
@@ -162,6 +162,28 @@ def test_the_record_tells_how_to_repeat_it(score, table):
     wanted = {"method": "onehot-rf", "minimize": True, "labels": 20}
     assert {name: record.config[name] for name in wanted} == wanted
     assert record.cost["fit_seconds"] > 0
+
+
+def test_columns_are_those_of_the_rows(space, table, tuning):
+    """A column that is the target itself tells everything, and one of other rows nothing."""
+
+    def tau(columns):
+        def make_predictor(seed):
+            return Predictor(space, "onehot-gp", seed=seed)
+
+        (run,) = evaluate(space, table, make_predictor, labels=30, seeds=[0], columns=columns).runs
+        return run["kendall_tau"]
+
+    assert tau(table.values[:, None]) > 0.9
+    assert tau(np.random.default_rng(0).permutation(table.values)[:, None]) < 0.8
+
+
+def test_it_does_not_warn_of_rows_unlike_the_labelled(space, table, score):
+    """Labels and rows are of one draw; a warning would be an error here."""
+    labelled, rest = draw_labels(60, 4, 0)
+    predictor = Predictor(space, "random").fit(table.architectures[labelled], np.arange(4.0))
+    assert predictor.unlike(table.architectures[rest]).any()
+    score("random", labels=4, seeds=(0,))
 
 
 def test_runs_are_handed_over_as_they_finish(score):

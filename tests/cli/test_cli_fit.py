@@ -1,5 +1,7 @@
 """`archflow fit`."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -27,14 +29,15 @@ def pretrained(method, encoder):
 def test_it_keeps_the_librarys_predictor(fit, measured, encoder, space, method):
     folder, outcome = fit(measured, method, *pretrained(method, encoder), "--seed", "3")
     assert outcome.out == ""
-    assert outcome.err == f"{folder}: {method} fitted on 16 architectures\n"
     loaded = Predictor.load(folder, space, device="cpu")
     assert (loaded.method.name, loaded.config.seed) == (method, 3)
     read = read_table(measured, space, "acc")
     fresh = Predictor(space, method, seed=3, device="cpu", encoder=encoder_of(method, encoder))
     fresh.fit(read.architectures, read.values)
     cells = space.sample(20, np.random.default_rng(5))
-    assert loaded.predict(cells).tobytes() == fresh.predict(cells).tobytes()
+    assert loaded.predict(cells, warn=False).tobytes() == fresh.predict(cells, warn=False).tobytes()
+    said = f"{fresh.explain()}\n" if METHODS[method].views else ""  # of others it is their description
+    assert outcome.err == f"{said}{folder}: {method} fitted on 16 architectures\n"
 
 
 def encoder_of(method, folder):
@@ -83,6 +86,18 @@ def test_an_output_may_be_replaced_by_another_method(fit, measured, space):
     folder, _ = fit(measured, "gin", "--overwrite")
     assert Predictor.load(folder, space).method.name == "gin"
     assert len(list(folder.iterdir())) == 2
+
+
+def test_json_alone_on_stdout(fit, measured):
+    _, outcome = fit(measured, "onehot-gp", "--json", "-")
+    record = json.loads(outcome.out)
+    assert list(record) == ["method", "architectures", "explanation"]
+    assert (record["method"], record["architectures"]) == ("onehot-gp", 16)
+    assert record["explanation"].startswith("Fitted on 16 labels")
+    assert record["explanation"] in outcome.err
+    _, outcome = fit(measured, "random", "--json", "-", out="other")
+    assert json.loads(outcome.out)["explanation"] == "a random order, to compare with; fitted on 16 labels."
+    assert "to compare with" not in outcome.err
 
 
 def test_a_failed_fit_leaves_the_model_that_was_there(fit, refused, measured, table, cells, space):

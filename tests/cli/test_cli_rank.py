@@ -108,8 +108,22 @@ def test_csv_and_parquet_hold_the_same(rank, run, learn, candidates, tmp_path):
 def test_json_alone_on_stdout(rank, learn, candidates):
     rows, outcome = rank(*learn("onehot-rf"), "--candidates", candidates, "--json", "-")
     record = json.loads(outcome.out)
-    assert record["candidates"] == 14
+    assert list(record) == ["candidates", "unlike", "explanation", "top"]
+    assert (record["candidates"], record["unlike"]) == (14, 0)
+    assert record["explanation"].endswith("fitted on 16 labels.")
     assert record["top"] == rows[:10]
+
+
+def test_blends_explain_themselves_once_they_are_fitted(run, rank, learn, candidates, tmp_path):
+    _, outcome = rank(*learn("onehot-gp"), "--candidates", candidates, "--json", "-")
+    explanation = json.loads(outcome.out)["explanation"]
+    assert explanation.startswith("Fitted on 16 labels")
+    assert outcome.err.startswith(explanation)
+    run("fit", "--space", "nasbench201", *learn("onehot-gp"), "--out", tmp_path / "model")
+    model = ["--model", tmp_path / "model", "--candidates", candidates]
+    _, later = rank(*model, "--json", "-", out="later.parquet")
+    assert json.loads(later.out)["explanation"] == explanation
+    assert later.err.count("\n") == 1
 
 
 def test_skip_bad_counts_in_labels_and_candidates(rank, table, cells):
@@ -147,13 +161,21 @@ def test_the_free_space(rank, free_measured, table):
     assert sorted(row["arch"] for row in rows) == chains
 
 
-def test_the_free_space_with_operations_that_no_label_has(rank, free_measured, table):
-    new = "input,attention,output;0>1,1>2"
-    rows, _ = rank(
-        "--labels", free_measured, "--target", "acc", "--method", "gin",
-        "--candidates", table("c.csv", arch=[new]), space="free",
+@pytest.mark.parametrize("method", ["gin", "onehot-gp", "random"])
+def test_the_free_space_with_operations_that_no_label_has(rank, free_measured, table, method):
+    new, old = "input,attention,output;0>1,1>2", "input,conv,output;0>1,1>2"
+    rows, outcome = rank(
+        "--labels", free_measured, "--target", "acc", "--method", method,
+        "--candidates", table("c.csv", arch=[new, old]), "--json", "-", space="free",
     )  # fmt: skip
-    assert [row["arch"] for row in rows] == [new]
+    assert {row["arch"] for row in rows} == {new, old}
+    assert list(rows[0]) == ["rank", "arch", "mean", "std"]
+    assert json.loads(outcome.out)["unlike"] == 1
+    assert (
+        "1 of 2 ranked architectures is unlike the labelled ones (1 has operations without a label: "
+        "attention): label some of them first\n"
+    ) in outcome.err
+    assert "Warning" not in outcome.err
 
 
 @pytest.mark.parametrize("method", ["random", "onehot-rf", "gin"])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from archflow.encoders import ENCODERS, EncoderConfig, embedding
+from archflow.encoders import ENCODERS, EncoderConfig, embedding, sharing
 from archflow.encoders.embedding import embed
 from archflow.errors import UnknownNameError, UsageError
 from archflow.graphs import ArchitectureTable, GraphBatch
@@ -94,7 +94,7 @@ def test_embedding_a_table_equals_one_by_one(name):
 
 @pytest.mark.parametrize("count", [15, 16, 17, 32])
 def test_the_batch_size_changes_nothing(count, monkeypatch):
-    encoder, table = built(), toy_table(count)
+    encoder, table = built("mlp"), toy_table(count)
     small = embed(encoder, table)
     monkeypatch.setattr(embedding, "BATCH", 1024)
     np.testing.assert_allclose(embed(encoder, table), small, rtol=1e-5, atol=1e-6)
@@ -156,8 +156,17 @@ def test_nothing_is_kept_for_a_backward_pass():
 
 def test_progress_is_told_after_each_batch():
     table, told = distinct(40), []
-    embed(built(), table, report=lambda done, total: told.append((done, total)))
+    embed(built("mlp"), table, report=lambda done, total: told.append((done, total)))
     assert told == [(16, 40), (32, 40), (40, 40)]
+
+
+def test_progress_is_told_after_each_piece_of_shared_states(monkeypatch):
+    table, told = distinct(40), []
+    monkeypatch.setattr(sharing, "NODES", 100)
+    embed(built(), table, report=lambda done, total: told.append((done, total)))
+    assert len(told) > 1
+    assert told[-1] == (40, 40)
+    assert told == sorted(told)
 
 
 def test_isomorphic_graphs_are_embedded_once():
@@ -165,7 +174,7 @@ def test_isomorphic_graphs_are_embedded_once():
     rng = np.random.default_rng(0)
     others = ArchitectureTable.of([renumbered(a, rng)[0] for a in table], TOY_OPERATIONS)
     both = ArchitectureTable.concatenate([table, others])[rng.permutation(20)]
-    encoder = built()
+    encoder = built("mlp")
     encoder.register_forward_pre_hook(lambda module, batch: seen.append(batch[0].n_graphs))
     embeddings = embed(encoder, both)
     assert seen == [10]
@@ -186,8 +195,13 @@ def test_what_a_deep_encoder_tells_apart_stays_apart():
     np.testing.assert_allclose(embed(encoder, table), [first, second], rtol=1e-5, atol=1e-5)
 
 
-def test_a_half_precision_encoder_gives_single_precision_embeddings():
-    assert embed(built().bfloat16(), toy_table(4)).dtype == np.float32
+def test_a_half_precision_encoder_gives_single_precision_embeddings_by_the_plain_path(monkeypatch):
+    encoder = built().bfloat16()
+    monkeypatch.delattr(type(encoder), "embed_distinct")
+    plain = embed(encoder, toy_table(4))
+    monkeypatch.undo()
+    assert embed(encoder, toy_table(4)).dtype == np.float32
+    np.testing.assert_array_equal(embed(encoder, toy_table(4)), plain)
 
 
 @pytest.mark.parametrize("name", ENCODERS)

@@ -7,6 +7,7 @@ import pytest
 
 from archflow.errors import TableError
 from archflow.predictors.labels import Labels, label_array
+from archflow.predictors.measured import MeasuredArchitectures
 from archflow.predictors.targets import Targets
 from archflow.training import load_checkpoint, save_checkpoint
 
@@ -80,3 +81,23 @@ def test_labels_are_numbers(values):
 
 def test_what_is_missing_in_a_list_is_a_gap():
     assert np.isnan(label_array([[1, None], [2, 3]])[0, 1])
+
+
+def test_measured_columns_survive_too(table, values, tmp_path):
+    columns = np.random.default_rng(0).normal(size=(len(table), 2))
+    columns[4, 0] = np.nan
+    labels = Labels(MeasuredArchitectures.join(table, columns, ("a", "b")), values)
+    save_checkpoint(tmp_path, labels.tensors(), {})
+    tensors, _ = load_checkpoint(tmp_path)
+    back = Labels.restore(tensors, table.operations)
+    np.testing.assert_array_equal(back.table.measured, columns)
+    assert list(back.table) == list(table)
+
+
+def test_the_labelled_of_all_targets(table, values):
+    two = Labels(table[:5], values[:5]), Labels(table[3:9], values[3:9])
+    assert list(Labels.joined(two)) == [*table[:5], *table[3:9]]
+    columns = np.arange(48.0).reshape(24, 2)
+    joined = MeasuredArchitectures.join(table, columns, ("a", "b"))
+    both = Labels.joined([Labels(joined[:5], values[:5]), Labels(joined[3:9], values[3:9])])
+    np.testing.assert_array_equal(both.measured, np.concatenate([columns[:5], columns[3:9]]))

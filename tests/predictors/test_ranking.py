@@ -35,3 +35,4 @@ def test_with_several_targets_iterating_gives_vectors(table):
 def test_without_fronts_there_are_none(table):
     ranking = Ranking(np.array([1]), np.array([3.0]), np.array([0.1]), table[[1]])
     assert ranking.front is None
+    assert ranking.unlike is None

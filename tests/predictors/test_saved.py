@@ -11,6 +11,8 @@ from archflow.encoders import EncoderConfig
 from archflow.errors import CheckpointError
 from archflow.graphs import Operations
 from archflow.predictors.labels import Labels
+from archflow.predictors.measured import MeasuredArchitectures
+from archflow.predictors.random_order import RandomOrder
 from archflow.predictors.saved import PredictorConfig, SavedPredictor
 from archflow.predictors.targets import Targets
 from archflow.spaces.free import Free
@@ -30,7 +32,10 @@ def saved(table, values):
 
 @pytest.mark.parametrize("minimize", [True, False, (False, True)])
 def test_choices_survive_json(tuning, minimize):
-    config = PredictorConfig("gin", "pruned", minimize, 5, tuning)
+    config = PredictorConfig("gin", "pruned", minimize, 5, tuning, ("params", "synflow"))
+    content = config.to_json()
+    assert json.loads(json.dumps(content)) == content
+    assert PredictorConfig.from_json(content) == config
     assert PredictorConfig.from_json(json.loads(json.dumps(dataclasses.asdict(config)))) == config
 
 
@@ -70,6 +75,36 @@ def test_eleven_targets_stay_apart(table, values, space, tmp_path):
     assert [model["w"].item() for model in back.models] == list(range(11))
     assert [round(own.values[0] - values[0]) for own in back.labels] == [100 * n for n in range(11)]
     assert (back.encoder, back.provenance) == (None, None)
+
+
+def test_measured_columns_come_back(saved, table, values, space, tmp_path):
+    columns = np.random.default_rng(0).normal(size=(24, 2))
+    columns[3, 1] = np.nan
+    joined = MeasuredArchitectures.join(table, columns, ("a", "b"))
+    labels = Labels(joined, values), Labels(joined[:9], values[9:18])
+    config = dataclasses.replace(saved.config, columns=("a", "b"))
+    dataclasses.replace(saved, config=config, labels=labels).write(tmp_path, space)
+    back = SavedPredictor.read(tmp_path, space)
+    assert back.config.columns == ("a", "b")
+    np.testing.assert_array_equal(back.labels[0].table.measured, columns)
+    np.testing.assert_array_equal(back.labels[1].table.measured, columns[:9])
+
+
+def test_what_labels_do_not_give_back_is_gathered(saved, encoders, space, tmp_path):
+    """A blend's encoder once for all targets; nothing of methods that are fitted again."""
+    models = (RandomOrder(saved.labels[0], 0), RandomOrder(saved.labels[1], 0))
+    plain = SavedPredictor.of(saved.config, TWO, saved.labels, models, None, None)
+    assert plain.models == ({}, {})
+    assert (plain.encoder, plain.pretrained(tmp_path, space.operations)) == (None, None)
+    config = dataclasses.replace(saved.config, method="fgp-auto")
+    encoder = encoders["gin"]
+    kept = SavedPredictor.of(config, TWO, saved.labels, models, encoder, encoder.content())
+    assert [bool(model) for model in kept.models] == [True, False]
+    kept.write(tmp_path, space)
+    again = SavedPredictor.read(tmp_path, space).pretrained(tmp_path, space.operations)
+    assert again.content() == encoder.content()
+    for name, weights in encoder.module.state_dict().items():
+        assert torch.equal(again.module.state_dict()[name], weights)
 
 
 @pytest.mark.parametrize("key", ["operations", "config", "targets"])

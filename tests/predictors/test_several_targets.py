@@ -12,6 +12,7 @@ from archflow.datasets import read_table
 from archflow.errors import ArchflowError, CheckpointError, TableError, UnknownNameError, UsageError
 from archflow.metrics import kendall_tau, pareto_fronts
 from archflow.predictors import METHODS, Predictor, encoder_source
+from archflow.predictors.fitting import Fitting
 from archflow.predictors.targets import Condition
 from archflow.spaces import get
 from archflow.training import load_checkpoint, save_checkpoint
@@ -217,7 +218,7 @@ class Opinionated:
 
 
 def test_a_method_with_intervals_and_words_of_its_own_gives_those(make, table, labels, monkeypatch):
-    monkeypatch.setattr(Predictor, "_fit_one", lambda *_: Opinionated())
+    monkeypatch.setattr(Fitting, "fit", lambda *_, **__: Opinionated())
     predictor = make("random", **OPTIONS).fit(table, labels)
     lower, upper = predictor.interval(table[:3], 0.5)
     assert lower.tolist() == [[-1.5, -1.0]] * 3  # latencies are minimised: the ends swap and change sign

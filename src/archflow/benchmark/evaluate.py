@@ -14,7 +14,7 @@ from archflow.errors import TableError, UsageError
 from archflow.metrics import scores
 from archflow.predictors import Predictor
 from archflow.progress import Report, silent
-from archflow.protocols import Space
+from archflow.protocols import FloatArray, Space
 from archflow.records import RunRecord
 
 
@@ -86,6 +86,7 @@ def evaluate(
     *,
     labels: int,
     seeds: Sequence[int],
+    columns: FloatArray | None = None,
     report: Report = silent,
     on_run: Callable[[Run], None] = lambda run: None,
 ) -> Evaluation:
@@ -98,6 +99,7 @@ def evaluate(
             handed on to the next, so that a pre-training run is paid for once.
         labels: Rows that are labelled.
         seeds: One run each; a seed draws the labels and seeds the method.
+        columns: Measured columns of the rows to predict from, (A, C), NaN in gaps.
         report: Progress of each fit.
         on_run: Called with each run as it finishes.
 
@@ -125,9 +127,12 @@ def evaluate(
         predictor.encoder = predictor.encoder or encoder
         labelled, rest = draw_labels(len(values), labels, seed)
         started = time.perf_counter()
-        predictor.fit(table.architectures[labelled], values[labelled], report=report)
+        known, beside = (None, None) if columns is None else (columns[labelled], columns[rest])
+        predictor.fit(table.architectures[labelled], values[labelled], columns=known, report=report)
         fitted = time.perf_counter()
-        predicted = np.asarray(predictor.predict(table.architectures[rest], report=report))
+        predicted = np.asarray(
+            predictor.predict(table.architectures[rest], columns=beside, warn=False, report=report)
+        )
         predicted_at = time.perf_counter()
         sign = -1.0 if predictor.config.minimize else 1.0
         run: Run = {
@@ -138,7 +143,7 @@ def evaluate(
         }
         runs.append(run)
         on_run(run)
-        encoder, settings = predictor.encoder, dataclasses.asdict(predictor.config)
+        encoder, settings = predictor.encoder, predictor.config.to_json()
     config = {name: value for name, value in settings.items() if name != "seed"} | {"labels": labels}
     if encoder is not None:
         config["pretraining"] = encoder.content()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import json
 import logging
 import os
 import sys
+import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, ParamSpec, TypeVar, cast
 
@@ -217,6 +219,7 @@ def make_predictor(
     encoder: PretrainedEncoder | None,
     pretrain_epochs: int | None,
     unlabelled: ArchitectureTable | None = None,
+    columns: Sequence[str] = (),
 ) -> Predictor:
     """Build the predictor that the options describe."""
     from archflow.predictors import Predictor
@@ -244,6 +247,7 @@ def make_predictor(
         form=the_form,
         minimize=targets.minimize,
         targets=targets.names,
+        columns=columns or None,
         seed=seed,
         device=device,
         encoder=encoder,
@@ -303,6 +307,25 @@ def print_rows(headers: Sequence[str], rows: Iterable[Sequence[object]], *, titl
 def tell(message: str) -> None:
     """Say something to people on stderr."""
     typer.echo(message, err=True)
+
+
+def tell_explanation(predictor: Predictor) -> None:
+    """Say what a fitted predictor says of itself, where that is more than the description of its method."""
+    if predictor.method.views is not None:
+        tell(predictor.explain())
+
+
+@contextlib.contextmanager
+def telling_warnings(kind: type[Warning]) -> Iterator[None]:
+    """Say warnings of a kind in a line each, once the block is done; others go their way."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", kind)
+        yield
+    for warning in caught:
+        if issubclass(warning.category, kind):
+            tell(str(warning.message))
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def read_labels(

@@ -23,24 +23,34 @@ from archflow.cli.common import (
     tell,
     tell_skipped,
 )
+from archflow.cli.folders import Chunk, Workers, encode_tables, is_folder, refuse_for_tables
+from archflow.errors import UsageError
 
 
 @handled
 def run(
     space: SpaceName,
-    table: Annotated[Path, typer.Option("--table", help="Table with an arch column.")],
-    out: Annotated[Path, typer.Option("--out", help="Vectors to write, .csv or .parquet.")],
+    table: Annotated[
+        Path, typer.Option("--table", help="Table with an arch column, or a folder of Parquet tables.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", help="Vectors to write, .csv or .parquet; of a folder a folder.")
+    ],
     encoder: EncoderFolder = None,
     seed: Seed = 0,
     skip_bad: SkipBad = False,
     identity: Identity = None,
     zero: Zero = None,
     folder: Folder = None,
+    workers: Workers = None,
+    chunk: Chunk = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Turn architectures into vectors: a pre-trained encoder's embeddings, or the flow surrogate.
 
-    Writes the arch column and one column a dimension: e0, e1, ... with --pretrained, else s0, s1, ...
+    Writes the arch column and one column a dimension: e0, e1, ... with --pretrained, else s0, s1, ... Of a
+    folder each Parquet file is encoded to a file of that name, in memory that --chunk bounds; the same
+    command goes on after an interruption.
 
     Example: archflow encode --space nasbench201 --table cells.csv --pretrained encoders/gin
     --out vectors.parquet
@@ -50,6 +60,15 @@ def run(
     from archflow.flow import PUBLISHED, FlowSurrogate, SurrogateConfig
     from archflow.progress import progress_bar
 
+    if is_folder(space, table):
+        if folder or identity or zero:
+            raise UsageError("--folder, --identity and --zero do not go with a folder of Parquet tables")
+        encode_tables(
+            space, table, out,
+            encoder=encoder, seed=seed, workers=workers, chunk=chunk, skip_bad=skip_bad, overwrite=overwrite,
+        )  # fmt: skip
+        return
+    refuse_for_tables(workers, chunk)
     table_suffix(out)
     check_outputs(out, overwrite=overwrite)
     the_space = open_space(space, [table], identity, zero, encoder, folder=folder)

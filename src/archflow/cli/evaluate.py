@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from archflow.cli.columns import ColumnNames, choose_columns, columns_of
 from archflow.cli.common import (
     Device,
     Duplicates,
@@ -43,6 +44,7 @@ def run(
     table: Annotated[Path, typer.Option("--table", help="Table of measured architectures.")],
     target: Target,
     labels: Annotated[int, typer.Option("--labels", min=1, help="Rows that are labelled in each run.")],
+    column: ColumnNames = None,
     method: MethodName = "auto",
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Runs, each with another draw of labels.")] = 5,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the first run; the others follow.")] = 0,
@@ -72,9 +74,11 @@ def run(
 
     check_outputs(json, overwrite=overwrite)
     targets = choose_targets([target], minimize, table)
+    names = choose_columns(column, targets.names)
     the_space = open_space(space, [table], identity, zero, encoder, folder=folder)
     pretrained = load_encoder(encoder, the_space)
     measured = read_labels(table, the_space, targets, skip_bad=skip_bad, duplicates=duplicates)
+    known = columns_of(measured, names, table)
 
     def predictor_of(seed: int) -> Predictor:
         return make_predictor(
@@ -82,6 +86,7 @@ def run(
             method=method,
             form=form,
             targets=targets,
+            columns=names,
             seed=seed,
             device=device,
             encoder=pretrained,
@@ -103,6 +108,7 @@ def run(
             predictor_of,
             labels=labels,
             seeds=range(seed, seed + seeds),
+            columns=known,
             report=report_run,
             on_run=runs.append,
         )

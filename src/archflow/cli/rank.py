@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archflow.cli.columns import ColumnNames, candidates_with, choose_columns, columns_of, require_table
 from archflow.cli.common import (
     ONNX,
     Device,
@@ -24,7 +25,6 @@ from archflow.cli.common import (
     SkipBad,
     SpaceName,
     Zero,
-    candidates_of,
     check_outputs,
     handled,
     load_encoder,
@@ -34,7 +34,17 @@ from archflow.cli.common import (
     print_rows,
     read_labels,
     tell,
+    tell_explanation,
+    telling_warnings,
     write_record,
+)
+from archflow.cli.folders import (
+    Chunk,
+    Workers,
+    is_folder,
+    rank_tables,
+    refuse_for_folder,
+    refuse_for_tables,
 )
 from archflow.cli.targets import Minimize, Pareto, TargetsIfAny, Weight, Where, choose_targets, read_weights
 from archflow.errors import TableError, UsageError
@@ -52,6 +62,7 @@ def run(
     out: Annotated[Path, typer.Option("--out", help="Ranking to write, .csv or .parquet.")],
     labels: Annotated[Path | None, typer.Option("--labels", help="Table of measured architectures.")] = None,
     target: TargetsIfAny = None,
+    column: ColumnNames = None,
     model: Annotated[Path | None, typer.Option("--model", help="Fitted predictor (archflow fit).")] = None,
     candidates: Annotated[
         Path | None, typer.Option("--candidates", help="Table of candidates; of space onnx also a folder.")
@@ -74,19 +85,22 @@ def run(
     identity: Identity = None,
     zero: Zero = None,
     folder: Folder = None,
+    workers: Workers = None,
+    chunk: Chunk = None,
     overwrite: Overwrite = False,
     json: Json = None,
 ) -> None:
     """Rank candidates from a few measured architectures, best predicted first.
 
-    With several --target the first decides the order, or --weight, or --pareto.
+    With several --target the first decides the order, or --weight, or --pareto. A --column, such as a
+    zero-cost proxy, has to be in the table of candidates, too.
 
     Example: archflow rank --space nasbench201 --labels measured.csv --target accuracy --all --top 100
     --out ranking.csv
     """
     from archflow.datasets import write_table
     from archflow.datasets.sources import table_suffix
-    from archflow.predictors import Predictor
+    from archflow.predictors import Predictor, UnlikeWarning
     from archflow.predictors.targets import Order
     from archflow.progress import progress_bar
 
@@ -99,9 +113,15 @@ def run(
     if sum((candidates is not None, all_, sample is not None)) != 1:
         raise UsageError("say what to rank with one of --candidates, --all and --sample")
     weights, conditions = read_weights(weight), tuple(where or ())
+    tables = is_folder(space, candidates)
+    if tables:
+        refuse_for_folder(pareto=pareto, columns=column or ())
+    else:
+        refuse_for_tables(workers, chunk)
+        require_table(column or (), candidates)
     table_suffix(out)
     check_outputs(out, json, overwrite=overwrite)
-    ranked = candidates
+    ranked = None if tables else candidates
     if space == ONNX and candidates is not None:
         if not candidates.exists():
             raise TableError(f"{candidates}: there is no such file or folder")
@@ -114,26 +134,45 @@ def run(
         assert model is not None
         predictor = Predictor.load(model, the_space, device=device)
     else:
+        targets = choose_targets(target or (), minimize, labels)
         predictor = make_predictor(
             the_space,
             method=method,
             form=form,
-            targets=choose_targets(target or (), minimize, labels),
+            targets=targets,
+            columns=choose_columns(column, targets.names),
             seed=seed,
             device=device,
             encoder=load_encoder(encoder, the_space),
             pretrain_epochs=pretrain_epochs,
         )
+    names = predictor.config.columns
+    if tables:
+        refuse_for_folder(pareto=pareto, columns=names)
+    else:
+        require_table(names, candidates)
     Order.of(predictor.targets, weights, conditions, pareto)  # refused before anything is computed
-    measured = None
+    measured = known = None
     if labels is not None:
         measured = read_labels(labels, the_space, predictor.targets, skip_bad=skip_bad, duplicates=duplicates)
-    chosen, written = candidates_of(the_space, candidates, sample, seed, skip_bad)
+        known = columns_of(measured, names, labels)
+    if not tables:
+        chosen, written, beside = candidates_with(names, the_space, candidates, sample, seed, skip_bad)
     if measured is not None:
         with progress_bar(f"fitting {method}") as report:
-            predictor.fit(measured.architectures, measured.values, report=report)
-    with progress_bar(f"ranking {len(chosen)} architectures") as report:
-        ranking = predictor.rank(chosen, top, weights=weights, where=conditions, pareto=pareto, report=report)
+            predictor.fit(measured.architectures, measured.values, columns=known, report=report)
+        tell_explanation(predictor)
+    if tables:
+        assert candidates is not None
+        rank_tables(
+            predictor, candidates, out, top=top, weights=weights, where=conditions,
+            workers=workers, chunk=chunk, skip_bad=skip_bad, overwrite=overwrite, json=json,
+        )  # fmt: skip
+        return
+    with telling_warnings(UnlikeWarning), progress_bar(f"ranking {len(chosen)} architectures") as report:
+        ranking = predictor.rank(
+            chosen, top, columns=beside, weights=weights, where=conditions, pareto=pareto, report=report
+        )
     if written is None:
         texts = [the_space.format(architecture) for architecture in ranking.architectures]
     else:
@@ -145,8 +184,16 @@ def run(
     }
     write_table(out, columns)
     tell(f"{out}: {len(texts)} of {len(chosen)} candidates, best predicted first ({predictor.method.name})")
-    rows = list(zip(*(column[:_SHOWN] for column in columns.values()), strict=True))
-    write_record(json, {"candidates": len(chosen), "top": [dict(zip(columns, r, strict=True)) for r in rows]})
+    rows = list(zip(*(cells[:_SHOWN] for cells in columns.values()), strict=True))
+    write_record(
+        json,
+        {
+            "candidates": len(chosen),
+            "unlike": 0 if ranking.unlike is None else int(ranking.unlike.sum()),
+            "explanation": predictor.explain(),
+            "top": [dict(zip(columns, row, strict=True)) for row in rows],
+        },
+    )
     if not owns_stdout(json):
         print_rows(tuple(columns), [[f"{x:.4f}" if isinstance(x, float) else x for x in row] for row in rows])
 
@@ -164,7 +211,7 @@ def _predictions(ranking: Ranking, names: Sequence[str]) -> dict[str, list[objec
 
 def _refuse_settings_of_model(context: typer.Context) -> None:
     """Refuse options that a fitted model has decided already, instead of ignoring them."""
-    fixed = ("target", "method", "form", "minimize", "encoder", "pretrain_epochs")
+    fixed = ("target", "column", "method", "form", "minimize", "encoder", "pretrain_epochs")
     given = [
         name for name in fixed if getattr(context.get_parameter_source(name), "name", None) == "COMMANDLINE"
     ]

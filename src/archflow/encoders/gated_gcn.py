@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from archflow.encoders.message_passing import NodeEmbedding, sum_by_receiver, undirected_edges
-from archflow.graphs import GraphBatch
+from archflow.encoders.sharing import Reads, Sharing
+from archflow.graphs import Columns, GraphBatch
 
 # How much of the first node states each layer's input keeps, as in FGP's reference implementation.
 _KEPT = 0.2
+
+# e to the power of this squared is still a float32.
+_LARGEST_EXPONENT = 40.0
 
 
 class GatedGCN(nn.Module):
@@ -49,6 +56,25 @@ class GatedGCN(nn.Module):
             states = _KEPT * first + (1 - _KEPT) * updated
         return states, batch.mean_over_nodes(states)
 
+    @torch.no_grad()
+    def embed_distinct(self, columns: Columns, device: torch.device | str = "cpu") -> Tensor:
+        """Return the graph embeddings of A graphs, (A, D), without dropout and gradients.
+
+        Every distinct state is computed once (`Sharing`).
+        """
+        sharing = Sharing.of(columns, len(self.layers), device)
+        states = self.embedding(sharing.starts)
+        kept, starts = _KEPT * states, torch.arange(len(states), device=device)  # of every state: its start
+        for layer, reads in zip(cast(Iterable[GatedGCNLayer], self.layers), sharing.layers, strict=True):
+            starts = starts.index_select(0, reads.own)
+            blocks = (
+                (rows, block.relu_().mul_(1 - _KEPT).add_(kept.index_select(0, starts[rows])))
+                for rows, block in layer.blocks(states, reads)
+            )
+            if reads is not sharing.layers[-1]:
+                states = reads.collect(blocks, states)
+        return sharing.of_all(reads.mean_of_blocks(blocks, states))
+
 
 class GatedGCNLayer(nn.Module):
     """x_v <- U x_v + sum over edges u -> v of sigmoid(K x_v + Q x_u) * V x_u, with biases on K, Q, V, U.
@@ -70,3 +96,28 @@ class GatedGCNLayer(nn.Module):
         gates = torch.sigmoid(keys.index_select(0, receivers) + queries)
         updated: Tensor = kept + sum_by_receiver(gates * values, receivers, len(states))
         return updated
+
+    def blocks(self, states: Tensor, reads: Reads) -> Iterator[tuple[slice, Tensor]]:
+        """Map distinct states (m, D) to the next layer's (n, D), block by block, without gradients.
+
+        The exponentials of the gates are taken of nodes, not of edges: 1 / (1 + e^-k e^-q) is sigmoid(k + q).
+        """
+        weights, biases = self.maps.weight.chunk(4), self.maps.bias.chunk(4)
+        keys, queries, values, kept = map(nn.functional.linear, [states] * 4, weights, biases)
+        ranges = torch.stack([*keys.aminmax(), *queries.aminmax()]).abs()
+        small = bool(ranges.amax() < _LARGEST_EXPONENT)
+        if small:
+            keys.neg_().exp_()
+            queries.neg_().exp_()
+        one = states.new_ones(())
+        for rows, senders, starts, reach in reads.blocks():
+            own = senders.index_select(0, starts[:-1])
+            total, receiving = kept.index_select(0, own), keys.index_select(0, own)
+            for number, some in enumerate(reach, 1):
+                edges = senders.index_select(0, starts[:some] + number)
+                sent, gates = values.index_select(0, edges), queries.index_select(0, edges)
+                if small:
+                    total[:some].addcdiv_(sent, torch.addcmul(one, receiving[:some], gates))
+                else:
+                    total[:some].addcmul_(sent, torch.sigmoid(receiving[:some] + gates))
+            yield rows, total

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from archflow.encoders.message_passing import NodeEmbedding, sum_by_receiver, undirected_edges
-from archflow.graphs import GraphBatch
+from archflow.encoders.sharing import Reads, Sharing
+from archflow.graphs import Columns, GraphBatch
 
 
 class GIN(nn.Module):
@@ -51,6 +55,28 @@ class GIN(nn.Module):
         nodes = self.jump(torch.cat(outputs, dim=1))  # (N, layers * D) to (N, D)
         return nodes, batch.mean_over_nodes(nodes)
 
+    @torch.no_grad()
+    def embed_distinct(self, columns: Columns, device: torch.device | str = "cpu") -> Tensor:
+        """Return the graph embeddings of A graphs, (A, D), without dropout and gradients.
+
+        Every distinct state is computed once (`Sharing`), and the mean over nodes is taken before the last
+        linear map, which it commutes with.
+        """
+        sharing = Sharing.of(columns, len(self.layers), device)
+        states = self.embedding(sharing.starts)
+        layers = cast(Iterable[GINLayer], self.layers)
+        weights = self.jump.weight.chunk(len(self.layers), dim=1)
+        embeddings = self.jump.bias.repeat(len(sharing), 1)
+        for layer, reads, weight in zip(layers, sharing.layers, weights, strict=True):
+            blocks = ((rows, block.relu_()) for rows, block in layer.blocks(states, reads))
+            if reads is sharing.layers[-1]:
+                means = reads.mean_of_blocks(blocks, states)
+            else:
+                states = reads.collect(blocks, states)
+                means = reads.mean_over_nodes(states)
+            embeddings.addmm_(means, weight.T)
+        return sharing.of_all(embeddings)
+
 
 class GINLayer(nn.Module):
     """One GIN convolution: MLP((1 + eps) x_v + sum of x_u over the edges u -> v), eps learnt from 0.
@@ -69,3 +95,18 @@ class GINLayer(nn.Module):
         arriving = sum_by_receiver(states.index_select(0, senders), receivers, len(states))
         updated: Tensor = self.mlp((1 + self.epsilon) * states + arriving)
         return updated
+
+    def blocks(self, states: Tensor, reads: Reads) -> Iterator[tuple[slice, Tensor]]:
+        """Map distinct states (m, D) to the next layer's (n, D), block by block, without gradients.
+
+        The first linear map comes before the sum over senders, which it commutes with.
+        """
+        first, _, second = cast(tuple[nn.Linear, nn.ReLU, nn.Linear], tuple(self.mlp))
+        sent = nn.functional.linear(states, first.weight)
+        for rows, senders, starts, _ in reads.blocks():
+            weights = states.new_ones(len(senders))
+            weights[starts[:-1]] += self.epsilon
+            arriving = nn.functional.embedding_bag(
+                senders, sent, starts, mode="sum", per_sample_weights=weights, include_last_offset=True
+            )
+            yield rows, second(arriving.add_(first.bias).relu_())

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from archflow.errors import TableError
 from archflow.files import atomic_path
 from archflow.graphs.architecture import Architecture
+from archflow.graphs.arrow import from_arrow, to_arrow
 from archflow.graphs.columns import Columns
 from archflow.graphs.forms import Form, in_form
 from archflow.graphs.keys import isomorphism_keys
@@ -127,19 +128,9 @@ class ArchitectureTable:
 
     def save(self, path: Path) -> None:
         """Write the table as an Arrow file that `load` maps into memory."""
-        columns = self.columns
-        arrays = {
-            "operations": pa.LargeListArray.from_arrays(columns.node_offsets, columns.operation_ids),
-            "sources": pa.LargeListArray.from_arrays(columns.edge_offsets, columns.sources),
-            "targets": pa.LargeListArray.from_arrays(columns.edge_offsets, columns.targets),
-        }
-        if width := columns.attributes.shape[1]:
-            arrays["attributes"] = pa.LargeListArray.from_arrays(
-                columns.node_offsets * width, columns.attributes.reshape(-1)
-            )
-        table = pa.table(arrays).replace_schema_metadata({_METADATA: json.dumps(self.operations.to_json())})
+        table = to_arrow(self.columns, self.operations)
         with atomic_path(path) as temporary, pa.ipc.new_file(temporary, table.schema) as writer:
-            writer.write_table(table.combine_chunks())
+            writer.write_table(table)
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -151,39 +142,8 @@ class ArchitectureTable:
         try:
             with pa.memory_map(str(path)) as file:
                 table = pa.ipc.open_file(file).read_all()
-            table.validate(full=True)
-            operations = Operations.from_json(json.loads(table.schema.metadata[_METADATA]))
-            lists = [_one_chunk(table, name, width) for name, width in _WIDTHS.items()]
-            nodes, sources, targets = ((array.offsets.to_numpy(), array.values.to_numpy()) for array in lists)
-            if not np.array_equal(sources[0], targets[0]):
-                raise ValueError("an edge lacks its source or its target")
-            attributes = np.zeros((len(nodes[1]), 0), dtype=np.float32)
-            if width := len(operations.attributes):
-                numbers = _one_chunk(table, "attributes", pa.float32())
-                if not np.array_equal(numbers.offsets.to_numpy(), nodes[0] * width):
-                    raise ValueError("a node lacks attributes")
-                attributes = numbers.values.to_numpy().reshape(-1, width)
-            columns = Columns(nodes[1], nodes[0], sources[1], targets[1], sources[0], attributes)
-            columns.check(operations)
+            columns, operations = from_arrow(table)
         except (OSError, pa.ArrowException, LookupError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())
             raise TableError(f"{path}: not a whole archflow table ({reason})") from error
         return cls(columns, operations)
-
-
-_METADATA = b"archflow.operations"
-_WIDTHS = {"operations": pa.int16(), "sources": pa.int32(), "targets": pa.int32()}
-
-
-def _one_chunk(table: pa.Table, name: str, width: pa.DataType) -> pa.LargeListArray:
-    column = table.column(name)
-    if column.type != pa.large_list(width) or column.null_count:
-        raise ValueError(f"column {name} is {column.type}, not whole lists of {width}")
-    array = (
-        column.chunk(0)
-        if column.num_chunks == 1
-        else pa.concat_arrays([pa.array([], column.type), *column.chunks])
-    )
-    if array.offset or array.values.null_count:
-        raise ValueError(f"column {name} has gaps")
-    return array

@@ -22,6 +22,7 @@ from archflow.predictors.features import (
     operation_counts,
     path_statistics,
 )
+from archflow.predictors.measured import MeasuredArchitectures
 from archflow.pretrain import PretrainedEncoder
 from archflow.protocols import FloatArray
 
@@ -69,7 +70,8 @@ VIEWS: Mapping[str, View] = {
     "everything": View("all blocks of features in one sum", ("one-hot", *_WRITTEN, *_FUNCTION, *_SIZES)),
     "graph-features": View("the features of GRAF", ("graph features",)),
     "counts": View(
-        "operations, edges, paths and one-hot nodes", ("one-hot", *_WRITTEN, *_FUNCTION[1:], *_SIZES)
+        "operations, edges, paths, one-hot nodes and GRAF's features",
+        ("one-hot", *_WRITTEN, *_FUNCTION[1:], "graph features", *_SIZES),
     ),
 }
 """Every view by name."""
@@ -83,8 +85,12 @@ class FeatureBlocks:
 
     Args:
         labelled: The labelled architectures as written; they decide for how many nodes one-hot has room.
+            Their measured columns, if they have any, are one more block.
         seed: Seed of the flow's random maps.
         encoder: A pre-trained encoder; its embedding is one more block.
+
+    Attributes:
+        beside: Blocks that every part of a blend sees beside those of its view: the measured columns, if any.
     """
 
     def __init__(
@@ -97,6 +103,11 @@ class FeatureBlocks:
         self._encoder, self._seed = encoder, seed
         encoded = onehot(labelled, self._slots)
         self._used = np.unique(encoded.indices)  # the others are 0 for every labelled architecture
+        self.beside: tuple[str, ...] = ()
+        if isinstance(labelled, MeasuredArchitectures):
+            self.beside, numbers = ("measured columns",), _logarithm(labelled.measured)
+            present = ~np.isnan(numbers)
+            self._filling = np.where(present, numbers, 0).sum(axis=0) / np.maximum(present.sum(axis=0), 1)
         self._last: weakref.ref[ArchitectureTable] | None = None
         self._remembered: dict[str, NDArray[np.float32]] = {}
         self._collapsed: ArchitectureTable | None = None
@@ -150,6 +161,12 @@ class FeatureBlocks:
         """Return the attributes of nodes in their order."""
         return attribute_sequence(table, self._slots, self._scale)
 
+    def measured(self, table: ArchitectureTable) -> FloatArray:
+        """Return sign(x) log(1 + |x|) of the measured columns; in gaps its mean over the labelled."""
+        assert isinstance(table, MeasuredArchitectures)
+        numbers = _logarithm(table.measured)
+        return np.where(np.isnan(numbers), self._filling, numbers)
+
 
 _BLOCKS: Mapping[str, Callable[[FeatureBlocks, ArchitectureTable], FloatArray]] = {
     "flow": FeatureBlocks.flow,
@@ -164,6 +181,7 @@ _BLOCKS: Mapping[str, Callable[[FeatureBlocks, ArchitectureTable], FloatArray]] 
     "size sums": FeatureBlocks.sums,
     "graph features": lambda _, table: graph_features(table),
     "embedding": FeatureBlocks.embedding,
+    "measured columns": FeatureBlocks.measured,
 }
 
 
@@ -185,3 +203,7 @@ class Standardiser:
     def __call__(self, block: NDArray[np.floating]) -> FloatArray:
         """Standardise a block, (A, F)."""
         return np.asarray(np.clip((block - self._mean) / self._deviation, -_FARTHEST, _FARTHEST))
+
+
+def _logarithm(numbers: FloatArray) -> FloatArray:
+    return np.copysign(np.log1p(np.abs(numbers)), numbers)

@@ -64,7 +64,7 @@ class KernelExpert:
         self, blocks: FeatureBlocks, view: str, labels: Labels, seed: int, more: tuple[str, ...] = ()
     ) -> None:
         self._blocks, table = blocks, labels.table
-        names = [*VIEWS[view].blocks, *more]
+        names = [*VIEWS[view].blocks, *blocks.beside, *more]
         own = {name: blocks.of(table, name) for name in names}
         # Each part is a block, or one column of it.
         whole = [name for name in names if np.ptp(own[name], axis=0).any()]
@@ -147,7 +147,8 @@ class TreesExpert:
         return f"{_TREES} trees"
 
     def _features(self, table: ArchitectureTable) -> NDArray[np.float32]:
-        return np.hstack([self._blocks.of(table, name) for name in VIEWS["counts"].blocks])
+        names = (*VIEWS["counts"].blocks, *self._blocks.beside)
+        return np.hstack([self._blocks.of(table, name) for name in names])
 
 
 class EncoderExpert:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from archflow.datasets import require_labels
 from archflow.errors import TableError
 from archflow.graphs import ArchitectureTable, Columns, Operations
+from archflow.predictors.measured import MeasuredArchitectures
 from archflow.predictors.targets import Targets
 from archflow.protocols import FloatArray
 
@@ -22,7 +23,7 @@ class Labels:
     """N labelled architectures.
 
     Attributes:
-        table: The architectures as written.
+        table: The architectures as written, with measured columns if there are any.
         values: The measured target, higher is better, (N,) float64.
 
     Raises:
@@ -67,19 +68,30 @@ class Labels:
             labels.append(cls(table[rows], sign * measured))
         return tuple(labels)
 
+    @staticmethod
+    def joined(labels: Sequence[Labels]) -> ArchitectureTable:
+        """Return the labelled architectures of every target, one target after the other."""
+        tables = [own.table for own in labels]
+        return type(tables[0]).concatenate(tables)
+
     def tensors(self) -> dict[str, Tensor]:
         """Return everything but the vocabulary as tensors, for a checkpoint."""
         columns = {
             field.name: torch.from_numpy(np.array(getattr(self.table.columns, field.name)))
             for field in dataclasses.fields(Columns)
         }
+        if isinstance(self.table, MeasuredArchitectures):
+            columns["measured"] = torch.from_numpy(self.table.measured.copy())
         return {**columns, "values": torch.from_numpy(self.values.copy())}
 
     @classmethod
     def restore(cls, tensors: Mapping[str, Tensor], operations: Operations) -> Labels:
         """Rebuild the labels from what `tensors` returned."""
         columns = Columns(*(tensors[field.name].numpy() for field in dataclasses.fields(Columns)))
-        return cls(ArchitectureTable(columns, operations), tensors["values"].numpy())
+        table = ArchitectureTable(columns, operations)
+        if "measured" in tensors:
+            table = MeasuredArchitectures(columns, operations, tensors["measured"].numpy())
+        return cls(table, tensors["values"].numpy())
 
 
 def label_array(values: ArrayLike) -> FloatArray:

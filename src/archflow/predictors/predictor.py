@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import NormalDist
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
-from torch import Tensor
+from numpy.typing import ArrayLike, NDArray
 
 from archflow.encoders import EncoderConfig
-from archflow.errors import UsageError, plural
+from archflow.errors import UsageError
 from archflow.files import require_absent
 from archflow.graphs import DEFAULT_FORM, Architecture, ArchitectureTable, Form
-from archflow.predictors.blend import Blend
-from archflow.predictors.blocks import FeatureBlocks
 from archflow.predictors.encoder_source import find_encoder, require_source
+from archflow.predictors.familiarity import Familiarity
 from archflow.predictors.fine_tuned import FineTuneConfig, FineTuned
-from archflow.predictors.graph_features_forest import GraphFeaturesForest
+from archflow.predictors.fitting import Fitting, explanation_of, interval_of, reports_of
 from archflow.predictors.labels import Labels, label_array
+from archflow.predictors.measured import beside, fitted_columns, require_values, wished_columns
 from archflow.predictors.methods import DEFAULT, method_named
-from archflow.predictors.onehot_forest import OneHotForest
-from archflow.predictors.random_order import RandomOrder
 from archflow.predictors.ranking import Ranking
 from archflow.predictors.saved import PredictorConfig, SavedPredictor
 from archflow.predictors.targets import Condition, Order, Targets
@@ -32,15 +29,9 @@ from archflow.pretrain.encoder import require_vocabulary
 from archflow.progress import Report, silent
 from archflow.protocols import FittedPredictor, FloatArray, Space
 from archflow.training import resolve_device
-from archflow.training.checkpoints import with_prefix
 
 Architectures = ArchitectureTable | Sequence[Architecture]
 _SEEDS = 2**32  # scikit-learn takes no more
-_BASELINES: Mapping[str, Callable[[Labels, int], FittedPredictor]] = {
-    "random": RandomOrder,
-    "onehot-rf": OneHotForest,
-    "graph-features-rf": GraphFeaturesForest,
-}
 
 
 class Predictor:
@@ -54,11 +45,13 @@ class Predictor:
             answer for all, or one for each.
         targets: Names of the targets, for conditions, weights and messages; by default "target", or
             "target_1", "target_2", ... where there are several.
+        columns: Names of the measured columns that `fit` will get, for messages and commands; by default
+            "column_1", "column_2", ...
         seed: Seed of everything random.
         device: "auto", "cpu", "cuda" and the like.
-        encoder: A pre-trained encoder for the fgp methods and `auto`. Without one, and without `pretraining`,
-            they take the encoder that archflow ships for the space. Where it ships none, `fit` pre-trains one
-            first for an fgp method, and `auto` does without.
+        encoder: A pre-trained encoder for the fgp methods or `auto`. Without one, and without `pretraining`,
+            an fgp method takes the encoder that archflow ships for the space; where it ships none, `fit`
+            pre-trains one first. `auto` does without.
         unlabelled: Architectures to pre-train on; by default the whole space, a sample where it is large, the
             labelled architectures where it has no end.
         pretraining: How to pre-train; by default as published.
@@ -69,7 +62,7 @@ class Predictor:
         UnknownNameError: There is no such method or form.
         UsageError: The device is not there; an encoder is given to a method that takes none; the encoder, its
             sizes or the pre-training settings are for another kind of encoder or another form; names and
-            directions of targets are not equally many, or a name is given twice.
+            directions of targets are not equally many, or a name is given twice; the method takes no columns.
         CheckpointError: The encoder was trained for another vocabulary.
     """
 
@@ -81,6 +74,7 @@ class Predictor:
         form: Form = DEFAULT_FORM,
         minimize: bool | Sequence[bool] = False,
         targets: str | Sequence[str] | None = None,
+        columns: str | Sequence[str] | None = None,
         seed: int = 0,
         device: str = "auto",
         encoder: PretrainedEncoder | None = None,
@@ -98,12 +92,16 @@ class Predictor:
         self._names = None if targets is None else self.targets.names
         directions = self.targets.minimize
         one_answer = np.ndim(minimize) == 0 or len(directions) == 1
-        self.config = PredictorConfig(method, form, directions[0] if one_answer else directions, seed, tuning)
+        self._columns = wished_columns(self.method, columns)
+        self.config = PredictorConfig(
+            method, form, directions[0] if one_answer else directions, seed, tuning, self._columns or ()
+        )
         self.encoder = encoder
         self._device, self._unlabelled, self._pretraining = device, unlabelled, pretraining
         self._sizes = sizes
         self._fitted: tuple[FittedPredictor, ...] = ()  # one a target, as the labels
         self._labels: tuple[Labels, ...] = ()
+        self._familiarity: Familiarity | None = None  # with the labelled architectures, once it is needed
         self._provenance: Mapping[str, Any] | None = None  # of the pre-trained encoder, also once loaded
         if not 0 <= seed < _SEEDS:
             raise UsageError(f"seed must be between 0 and {_SEEDS - 1}, not {seed}")
@@ -119,6 +117,7 @@ class Predictor:
         architectures: Architectures,
         values: ArrayLike,
         *,
+        columns: ArrayLike | None = None,
         validation: tuple[Architectures, ArrayLike] | None = None,
         report: Report = silent,
     ) -> Self:
@@ -127,6 +126,7 @@ class Predictor:
         Args:
             architectures: N architectures as written.
             values: What was measured for each, (N,); for T targets (N, T), NaN where nothing was measured.
+            columns: What else was measured, (N, C), NaN where nothing was; candidates need the same columns.
             validation: More of the same that choose the epoch of a fine-tuned encoder.
             report: Progress.
 
@@ -134,38 +134,52 @@ class Predictor:
             This predictor.
 
         Raises:
-            TableError: A target has fewer than 4 labels, they are all equal, or one is not finite.
-            UsageError: The names or directions are for another number of targets.
+            TableError: A target has fewer than 4 labels, they are all equal, or one is not finite; a measured
+                column is empty or holds an infinite number.
+            UsageError: The names or directions are for another number of targets, or the names of columns for
+                another number of those; the method takes no columns.
             UnknownNameError: An architecture has an operation that the space lacks.
         """
         table, array = self._as_table(architectures), label_array(values)
         targets = Targets.of(self._names, self.config.minimize, 1 if array.ndim == 1 else array.shape[1])
-        labels = Labels.by_target(table, array, targets)
+        names = fitted_columns(self.method, self._columns, columns)
+        config = dataclasses.replace(self.config, columns=names)
+        labels = Labels.by_target(beside(table, columns, names), array, targets)
         checked: tuple[Labels | None, ...] = (None,) * len(labels)
         if validation is not None and self.method.encoder is not None:
             checked = Labels.by_target(self._as_table(validation[0]), label_array(validation[1]), targets)
+        for own in labels:
+            require_values(own.table, names)
         if self.encoder is None:
             self.encoder = find_encoder(
-                self.space, self.config, table, self._pretraining, self._unlabelled, self._device, report
+                self.space, config, table, self._pretraining, self._unlabelled, self._device, report
             )
         if self.encoder is not None:
             self._provenance = self.encoder.content()
-        self._prepare(table)
+        fitting = Fitting(config, labels, encoder=self.encoder, sizes=self._sizes, device=self._device)
         self._fitted = tuple(
-            self._fit_one(own, choosing, to)
-            for own, choosing, to in zip(labels, checked, self._reports(targets, report), strict=True)
+            fitting.fit(own, validation=choosing, report=to)
+            for own, choosing, to in zip(labels, checked, reports_of(targets, report), strict=True)
         )
-        self._labels, self.targets = labels, targets
+        self.config, self._labels, self.targets, self._familiarity = config, labels, targets, None
         return self
 
     def predict(
-        self, architectures: Architectures, *, return_std: bool = False, report: Report = silent
+        self,
+        architectures: Architectures,
+        *,
+        columns: ArrayLike | None = None,
+        return_std: bool = False,
+        warn: bool = True,
+        report: Report = silent,
     ) -> FloatArray | tuple[FloatArray, FloatArray]:
         """Predict the targets.
 
         Args:
             architectures: A architectures as written.
+            columns: The measured columns that `fit` had, (A, C).
             return_std: Whether to return standard deviations too.
+            warn: Whether to look for architectures unlike the labelled ones, and warn of them.
             report: Progress.
 
         Returns:
@@ -173,13 +187,39 @@ class Predictor:
             deviations too.
 
         Raises:
-            UsageError: The predictor is not fitted.
+            UsageError: The predictor is not fitted, or not with so many columns.
+            TableError: The columns have another number of rows, or hold an infinite number.
+
+        Warns:
+            UnlikeWarning: Some are unlike the labelled ones; says how many and why.
         """
-        table = self._as_table(architectures)
+        plain, table = self._candidates(architectures, columns)
+        if warn:
+            self._known().find_unlike(plain, "predicted")
         mean = self._means(table, report)
         return (_squeezed(mean), self._spreads(table, report)) if return_std else _squeezed(mean)
 
-    def interval(self, architectures: Architectures, coverage: float = 0.8) -> tuple[FloatArray, FloatArray]:
+    def unlike(self, architectures: Architectures) -> NDArray[np.bool_]:
+        """Say which architectures are so unlike the labelled ones that predictions of them are worth little.
+
+        `archflow.predictors.familiarity.Familiarity` says what counts: operations without a label, sizes far
+        outside the labelled range, many more nodes, or a graph that is far from all. It is the same for every
+        method, because it looks at the architectures alone.
+
+        Args:
+            architectures: A architectures as written.
+
+        Returns:
+            (A,) bool.
+
+        Raises:
+            UsageError: The predictor is not fitted.
+        """
+        return self._known().reasons(self._as_table(architectures)) > 0
+
+    def interval(
+        self, architectures: Architectures, coverage: float = 0.8, *, columns: ArrayLike | None = None
+    ) -> tuple[FloatArray, FloatArray]:
         """Predict intervals that should hold new measurements with the given probability.
 
         A method that has intervals of its own gives those; of the others it is the mean and the quantile of
@@ -188,29 +228,22 @@ class Predictor:
         Args:
             architectures: A architectures as written.
             coverage: The probability.
+            columns: The measured columns that `fit` had, (A, C).
 
         Returns:
             The lower and the upper ends, (A,) each, or (A, T), in the targets' units.
 
         Raises:
-            UsageError: The predictor is not fitted, or the coverage is not between 0 and 1.
+            UsageError: The predictor is not fitted, or not with so many columns, or the coverage is not
+                between 0 and 1.
+            TableError: The columns have another number of rows, or hold an infinite number.
         """
         if not 0 < coverage < 1:
             raise UsageError(f"coverage must be between 0 and 1, not {coverage}")
-        table = self._as_table(architectures)
-        lower, upper = [], []
-        for sign, fitted in zip(self.targets.signs, self._require_fitted(), strict=True):
-            own = getattr(fitted, "interval", None)
-            if own is None:
-                mean = fitted.mean(table)
-                half = NormalDist().inv_cdf((1 + coverage) / 2) * fitted.spread(table)
-                ends = mean - half, mean + half
-            else:
-                ends = own(table, coverage)
-            ends = ends if sign > 0 else (-ends[1], -ends[0])
-            lower.append(ends[0])
-            upper.append(ends[1])
-        return _squeezed(np.stack(lower, axis=1)), _squeezed(np.stack(upper, axis=1))
+        _, table = self._candidates(architectures, columns)
+        ends = np.stack([interval_of(model, table, coverage) for model in self._fitted], axis=2)
+        lower, upper = np.sort(self.targets.signs * ends, axis=0)
+        return _squeezed(lower), _squeezed(upper)
 
     def explain(self) -> str:
         """Say what the predictor does and what it has seen, in sentences; a paragraph for each target.
@@ -218,21 +251,18 @@ class Predictor:
         Raises:
             UsageError: The predictor is not fitted.
         """
-        parts = []
-        for name, fitted, labels in zip(
-            self.targets.names, self._require_fitted(), self._labels, strict=True
-        ):
-            own = getattr(fitted, "explain", None)
-            count = plural(len(labels.values), "label")
-            text = f"{self.method.description}; fitted on {count}." if own is None else own()
-            parts.append(f"{name}: {text}" if len(self._fitted) > 1 else text)
-        return "\n\n".join(parts)
+        each = zip(self._require_fitted(), self._labels, strict=True)
+        texts = [explanation_of(fitted, self.config, labels) for fitted, labels in each]
+        if len(texts) == 1:
+            return texts[0]
+        return "\n\n".join(f"{name}: {text}" for name, text in zip(self.targets.names, texts, strict=True))
 
     def rank(
         self,
         candidates: Architectures,
         top: int | None = None,
         *,
+        columns: ArrayLike | None = None,
         weights: Mapping[str, float] | None = None,
         where: str | Condition | Sequence[str | Condition] = (),
         pareto: bool = False,
@@ -245,6 +275,7 @@ class Predictor:
         Args:
             candidates: A architectures as written.
             top: How many to return; by default all.
+            columns: The measured columns that `fit` had, (A, C).
             weights: Weights by name of the target, of predictions standardised by the labels' mean and
                 deviation; a target without one does not count. More weight always asks for better.
             where: Conditions that the predictions of a candidate must meet, such as "latency_ms<5".
@@ -253,20 +284,25 @@ class Predictor:
             report: Progress.
 
         Raises:
-            UsageError: The predictor is not fitted, `top` is below 1, weights or conditions make no sense,
-                or no candidate meets the conditions.
+            UsageError: The predictor is not fitted, or not with so many columns, `top` is below 1, weights or
+                conditions make no sense, or no candidate meets the conditions.
+            TableError: The columns have another number of rows, or hold an infinite number.
             UnknownNameError: A weight or a condition is for no target.
+
+        Warns:
+            UnlikeWarning: Some of those returned are unlike the labelled ones; says how many and why.
         """
         if top is not None and top < 1:
             raise UsageError(f"top must be at least 1, not {top}")
-        table = self._as_table(candidates)
-        self._require_fitted()
+        plain, table = self._candidates(candidates, columns)
         order = Order.of(self.targets, weights, where, pareto)
         predicted = self._means(table, report)
         values = [sign * own.values for sign, own in zip(self.targets.signs, self._labels, strict=True)]
         rows, fronts = order.choose(predicted, values, top)
-        chosen = table[rows]
-        return Ranking(rows, _squeezed(predicted[rows]), self._spreads(chosen, report), chosen, fronts)
+        chosen = plain[rows]
+        unlike = self._known().find_unlike(chosen, "ranked")
+        spread = self._spreads(table[rows], report)
+        return Ranking(rows, _squeezed(predicted[rows]), spread, chosen, fronts, unlike)
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> None:
         """Write the predictor as a checkpoint folder.
@@ -277,14 +313,8 @@ class Predictor:
         """
         fitted = self._require_fitted()
         require_absent(Path(folder), overwrite=overwrite)
-        trained = [model for model in fitted if isinstance(model, FineTuned)]
-        SavedPredictor(
-            self.config,
-            self.targets,
-            self._labels,
-            tuple(self._weights_of(model) for model in fitted),
-            trained[0].encoder_config if trained else None,
-            self._provenance,
+        SavedPredictor.of(
+            self.config, self.targets, self._labels, fitted, self.encoder, self._provenance
         ).write(Path(folder), self.space)
 
     @classmethod
@@ -303,27 +333,16 @@ class Predictor:
         config = saved.config
         predictor = cls(
             space, config.method, form=config.form, minimize=config.minimize, targets=saved.targets.names,
-            seed=config.seed, device=device, fine_tuning=config.fine_tuning,
+            columns=config.columns or None, seed=config.seed, device=device, fine_tuning=config.fine_tuning,
         )  # fmt: skip
         predictor._labels, predictor._provenance = saved.labels, saved.provenance
-        if saved.provenance is not None and predictor.method.takes_encoder:
-            predictor.encoder = PretrainedEncoder.restore(
-                saved.models[0], saved.provenance, str(folder), space.operations
-            )
-        predictor._prepare(ArchitectureTable.concatenate([labels.table for labels in saved.labels]))
+        predictor.encoder = saved.pretrained(Path(folder), space.operations)
+        fitting = Fitting(config, saved.labels, encoder=predictor.encoder, device=device)
         predictor._fitted = tuple(
-            predictor._restore_one(labels, model, saved.encoder, str(folder))
+            fitting.restore(labels, model, saved.encoder, str(folder))
             for labels, model in zip(saved.labels, saved.models, strict=True)
         )
         return predictor
-
-    def _weights_of(self, fitted: FittedPredictor) -> Mapping[str, Tensor]:
-        """Return what labels alone do not give back: a fine-tuned encoder, or a blend's pre-trained one."""
-        if isinstance(fitted, FineTuned):
-            return fitted.tensors()
-        if self.encoder is not None and fitted is self._fitted[0]:
-            return with_prefix("encoder", self.encoder.module.state_dict())
-        return {}
 
     @property
     def n_parameters(self) -> int | None:
@@ -331,81 +350,37 @@ class Predictor:
         models = [fitted.module for fitted in self._fitted if isinstance(fitted, FineTuned)]
         return sum(weights.numel() for module in models for weights in module.parameters()) or None
 
-    def _fit_one(
-        self, labels: Labels, validation: Labels | None = None, report: Report = silent
-    ) -> FittedPredictor:
-        """Fit the method to one target; the encoder of a method that pre-trains is found before."""
-        if self.method.views is not None:
-            return Blend(
-                labels, self.method.views, self.config.seed,
-                blocks=self._blocks, encoder=self.encoder, device=resolve_device(self._device), report=report,
-            )  # fmt: skip
-        if self.method.encoder is None:
-            return _BASELINES[self.method.name](labels, self.config.seed)
-        fine_tuned = self._fresh_encoder()
-        if self.encoder is not None:
-            fine_tuned.start_from(self.encoder)
-        fine_tuned.fit(labels, self.config.fine_tuning, validation=validation, report=report)
-        fine_tuned.calibrate(labels)
-        return fine_tuned
-
-    def _prepare(self, table: ArchitectureTable) -> None:
-        """Let the blends of all targets share their features."""
-        if self.method.views is not None:
-            self._blocks = FeatureBlocks(table, self.config.seed, self.encoder)
-
-    def _restore_one(
-        self, labels: Labels, weights: Mapping[str, Tensor], encoder: EncoderConfig | None, where: str
-    ) -> FittedPredictor:
-        """Put back what was fitted to one target; a method without weights is fitted again."""
-        if self.method.encoder is None:
-            return self._fit_one(labels)
-        fine_tuned = self._fresh_encoder(encoder)
-        fine_tuned.restore(weights, where)
-        fine_tuned.calibrate(labels)
-        return fine_tuned
-
     def _means(self, table: ArchitectureTable, report: Report) -> FloatArray:
         """Return the predicted targets in their own units, (A, T)."""
-        reports = self._reports(self.targets, report)
+        reports = reports_of(self.targets, report)
         means = [own.mean(table, to) for own, to in zip(self._require_fitted(), reports, strict=True)]
         return np.asarray(self.targets.signs * np.stack(means, axis=1))
 
     def _spreads(self, table: ArchitectureTable, report: Report) -> FloatArray:
         """Return the standard deviations of the predictions, (A,) or (A, T)."""
-        reports = self._reports(self.targets, report)
+        reports = reports_of(self.targets, report)
         spreads = [own.spread(table, to) for own, to in zip(self._require_fitted(), reports, strict=True)]
         return _squeezed(np.stack(spreads, axis=1))
-
-    @staticmethod
-    def _reports(targets: Targets, report: Report) -> list[Report]:
-        """Return for each target a report that names it, if there are several."""
-        if len(targets.names) == 1:
-            return [report]
-        return [
-            lambda done, total, remark="", name=name: report(done, total, f"{name} {remark}".rstrip())
-            for name in targets.names
-        ]
-
-    def _fresh_encoder(self, config: EncoderConfig | None = None) -> FineTuned:
-        return FineTuned(
-            config or self._encoder_config(),
-            self.config.form,
-            self.space.operations,
-            self.config.seed,
-            resolve_device(self._device),
-        )
-
-    def _encoder_config(self) -> EncoderConfig:
-        if self.encoder is not None:
-            return self.encoder.config.encoder
-        return self._sizes or EncoderConfig.default(str(self.method.encoder))
 
     def _as_table(self, architectures: Architectures) -> ArchitectureTable:
         if isinstance(architectures, ArchitectureTable):
             require_vocabulary(self.space.operations, architectures.operations, f"space {self.space.name}")
             return architectures
         return ArchitectureTable.of(architectures, self.space.operations)
+
+    def _candidates(
+        self, architectures: Architectures, columns: ArrayLike | None
+    ) -> tuple[ArchitectureTable, ArchitectureTable]:
+        """Return architectures that are to be predicted, without and with their measured columns."""
+        plain = self._as_table(architectures)
+        self._require_fitted()
+        return plain, beside(plain, columns, self.config.columns)
+
+    def _known(self) -> Familiarity:
+        self._require_fitted()
+        if self._familiarity is None:
+            self._familiarity = Familiarity(Labels.joined(self._labels))
+        return self._familiarity
 
     def _require_fitted(self) -> tuple[FittedPredictor, ...]:
         if not self._fitted:

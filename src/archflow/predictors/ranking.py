@@ -26,6 +26,8 @@ class Ranking:
         std: Standard deviation of the prediction, in the same units and shape.
         architectures: The candidates in this order, as written.
         front: Number of the Pareto front that each lies on, from 0, (K,) int64; None in another order.
+        unlike: Whether each is unlike the labelled ones (`Predictor.unlike`), (K,) bool; None where nobody
+            looked.
     """
 
     rows: NDArray[np.int64]
@@ -33,6 +35,7 @@ class Ranking:
     std: FloatArray
     architectures: ArchitectureTable
     front: NDArray[np.int64] | None = None
+    unlike: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)

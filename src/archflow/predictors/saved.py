@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,14 @@ from torch import Tensor
 from archflow.encoders import EncoderConfig
 from archflow.errors import CheckpointError, UsageError, plural
 from archflow.graphs import DEFAULT_FORM, Form, Operations
-from archflow.predictors.fine_tuned import FineTuneConfig
+from archflow.predictors.fine_tuned import FineTuneConfig, FineTuned
 from archflow.predictors.labels import Labels
-from archflow.predictors.methods import DEFAULT
+from archflow.predictors.measured import MeasuredArchitectures
+from archflow.predictors.methods import DEFAULT, method_named
 from archflow.predictors.targets import Targets
+from archflow.pretrain import PretrainedEncoder
 from archflow.pretrain.encoder import require_vocabulary
-from archflow.protocols import Space
+from archflow.protocols import FittedPredictor, Space
 from archflow.records import versions
 from archflow.training import TrainingConfig, load_checkpoint, save_checkpoint
 from archflow.training.checkpoints import require_content, with_prefix, without_prefix
@@ -35,6 +37,7 @@ class PredictorConfig:
         minimize: Whether a lower target is better; for several targets one answer for all, or one for each.
         seed: Seed of everything random.
         fine_tuning: How encoders are fine-tuned.
+        columns: Names of the measured columns that were fitted beside the architectures.
     """
 
     method: str = DEFAULT
@@ -42,10 +45,16 @@ class PredictorConfig:
     minimize: bool | tuple[bool, ...] = False
     seed: int = 0
     fine_tuning: FineTuneConfig = FineTuneConfig()
+    columns: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the choices as JSON reads them again, without tuples."""
+        minimize = list(self.minimize) if isinstance(self.minimize, tuple) else self.minimize
+        return {**dataclasses.asdict(self), "minimize": minimize, "columns": list(self.columns)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> PredictorConfig:
-        """Rebuild the choices from `dataclasses.asdict`.
+        """Rebuild the choices from what `to_json` returned.
 
         Raises:
             CheckpointError: A key is unknown or missing.
@@ -56,6 +65,7 @@ class PredictorConfig:
             changed = {
                 "minimize": tuple(minimize) if isinstance(minimize, list) else minimize,
                 "fine_tuning": FineTuneConfig(**{**tuning, "training": training}),
+                "columns": tuple(value.get("columns", ())),
             }
             return cls(**{**value, **changed})
         except (TypeError, KeyError) as error:
@@ -82,6 +92,44 @@ class SavedPredictor:
     encoder: EncoderConfig | None = None
     provenance: Mapping[str, Any] | None = None
 
+    @classmethod
+    def of(
+        cls,
+        config: PredictorConfig,
+        targets: Targets,
+        labels: tuple[Labels, ...],
+        fitted: Sequence[FittedPredictor],
+        encoder: PretrainedEncoder | None,
+        provenance: Mapping[str, Any] | None,
+    ) -> SavedPredictor:
+        """Gather what labels alone do not give back: fine-tuned encoders, or a blend's pre-trained one.
+
+        Args:
+            config: The choices.
+            targets: Names and directions of the T targets.
+            labels: The labels of each target, T of them.
+            fitted: What was fitted to each target, T of them.
+            encoder: The pre-trained encoder that they started from, if any.
+            provenance: How it was pre-trained, or None.
+        """
+        models: list[Mapping[str, Tensor]] = [
+            model.tensors() if isinstance(model, FineTuned) else {} for model in fitted
+        ]
+        trained = [model.encoder_config for model in fitted if isinstance(model, FineTuned)]
+        if encoder is not None and not trained:  # the targets share it: once is enough
+            models[0] = with_prefix("encoder", encoder.module.state_dict())
+        return cls(config, targets, labels, tuple(models), trained[0] if trained else None, provenance)
+
+    def pretrained(self, folder: Path, operations: Operations) -> PretrainedEncoder | None:
+        """Return the pre-trained encoder of a blend, or None where there is none.
+
+        Raises:
+            CheckpointError: Its weights or settings are damaged.
+        """
+        if self.provenance is None or not method_named(self.config.method).takes_encoder:
+            return None
+        return PretrainedEncoder.restore(self.models[0], self.provenance, str(folder), operations)
+
     def write(self, folder: Path, space: Space) -> None:
         """Write the folder; labels and weights have the number of their target before their names."""
         tensors: dict[str, Tensor] = {}
@@ -92,7 +140,7 @@ class SavedPredictor:
             "kind": KIND,
             "space": space.name,
             "operations": self.labels[0].table.operations.to_json(),
-            "config": dataclasses.asdict(self.config),
+            "config": self.config.to_json(),
             "targets": list(self.targets.names),
             "versions": versions(),
         }
@@ -123,11 +171,18 @@ class SavedPredictor:
             raise CheckpointError(
                 f"{folder}: names {plural(len(numbers), 'target')}, but has labels of {len(kept)}"
             )
+        labels = [Labels.restore(without_prefix(f"labels.{n}", tensors), space.operations) for n in numbers]
+        for own in labels:
+            count = own.table.measured.shape[1] if isinstance(own.table, MeasuredArchitectures) else 0
+            if count != len(config.columns):
+                raise CheckpointError(
+                    f"{folder}: names {plural(len(config.columns), 'measured column')}, but has {count}"
+                )
         encoder = content.get("encoder")
         return cls(
             config,
             targets,
-            tuple(Labels.restore(without_prefix(f"labels.{n}", tensors), space.operations) for n in numbers),
+            tuple(labels),
             tuple(without_prefix(f"model.{number}", tensors) for number in numbers),
             None if encoder is None else EncoderConfig(**encoder),
             content.get("pretraining"),
