@@ -106,7 +106,7 @@ def _score(place: Workplace, run: RunJob, report: Report) -> RunRecord:
     started = time.perf_counter()
     predictor.fit(graphs[split.labelled], values[split.labelled], validation=validation, report=report)
     fitted = time.perf_counter()
-    predicted = np.asarray(predictor.predict(graphs[split.test]))
+    predicted = np.asarray(predictor.predict(graphs[split.test], warn=False))
     seconds = time.perf_counter() - fitted
 
     sign = -1.0 if config["minimize"] else 1.0
