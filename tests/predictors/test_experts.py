@@ -80,7 +80,7 @@ def test_explain_names_the_heaviest_block_first(labelled):
     shares = [int(part.split()[-1].rstrip("%")) for part in kernel.explain().split(";")[0].split(", ")]
     assert shares == sorted(shares, reverse=True)
     assert "noise" in kernel.explain()
-    assert trees.explain() == "200 trees"
+    assert trees.explain() == "200 extremely randomised trees"
 
 
 def test_the_encoder_is_fine_tuned_on_the_labels(problem, labelled, encoders, monkeypatch):

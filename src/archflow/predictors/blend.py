@@ -137,7 +137,7 @@ class Blend:
         shares = dict(zip(self._experts, self._weights.tolist(), strict=True))
         for name in sorted(shares, key=lambda name: -shares[name]):
             expert = self._experts[name]
-            seen = VIEWS[name].description if name in VIEWS else "extremely randomised trees on counts"
+            seen = VIEWS["counts" if name == TREES else name].description
             tau = kendall_tau(expert.left_out, self._scores)
             lines.append(f"- {shares[name]:.0%} {name}: {seen}; left-out tau {tau:.2f}; {expert.explain()}")
         if self._encoder is not None:

@@ -144,7 +144,7 @@ class TreesExpert:
 
     def explain(self) -> str:
         """Say how many trees there are."""
-        return f"{_TREES} trees"
+        return f"{_TREES} extremely randomised trees"
 
     def _features(self, table: ArchitectureTable) -> NDArray[np.float32]:
         names = (*VIEWS["counts"].blocks, *self._blocks.beside)
