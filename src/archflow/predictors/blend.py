@@ -15,7 +15,7 @@ from archflow.graphs import ArchitectureTable
 from archflow.metrics import kendall_tau
 from archflow.predictors.blocks import PART, VIEW_OF_FORM, VIEWS, FeatureBlocks
 from archflow.predictors.experts import EncoderExpert, Expert, KernelExpert, TreesExpert
-from archflow.predictors.gaussian_process import MOST_EXACT
+from archflow.predictors.gaussian_process import INDUCING, MOST_EXACT, MOST_SPARSE
 from archflow.predictors.labels import Labels
 from archflow.predictors.value_curve import ValueCurve
 from archflow.pretrain import PretrainedEncoder
@@ -132,7 +132,10 @@ class Blend:
                 f"{plural(self._repeated, 'label')} of architectures that have another one: averaged with it."
             )
         if count > MOST_EXACT:
-            lines.append(f"{MOST_EXACT} of the labels stand for all in the Gaussian processes (sparse).")
+            lines.append(
+                f"The Gaussian processes are sparse: {INDUCING:,} of the labels stand for "
+                f"{min(count, MOST_SPARSE):,} that they have seen."
+            )
         lines.append("Parts by their weight, which falls with the squared error on left-out labels:")
         shares = dict(zip(self._experts, self._weights.tolist(), strict=True))
         for name in sorted(shares, key=lambda name: -shares[name]):

@@ -127,7 +127,7 @@ class TreesExpert:
             _TREES,
             max_features=_FEATURES_A_SPLIT,
             bootstrap=True,
-            oob_score=_out_of_bag_error,
+            oob_score=True,
             max_samples=min(len(targets), MOST_EXACT),
             random_state=seed,
         )
@@ -192,7 +192,3 @@ class EncoderExpert:
     def explain(self) -> str:
         """Name the encoder."""
         return f"the pre-trained {self._name} encoder, fine-tuned on all labels"
-
-
-def _out_of_bag_error(targets: FloatArray, predictions: FloatArray) -> float:
-    return float(np.mean((targets - predictions) ** 2))

@@ -15,7 +15,12 @@ from archflow.errors import TableError
 from archflow.protocols import FloatArray
 
 MOST_EXACT = 2000
-"""Labels up to which the posterior is exact; of more, that many stand for all (a sparse posterior)."""
+"""Labels up to which the posterior is exact."""
+
+MOST_SPARSE, INDUCING = 10_000, 1000
+"""Of more labels so many at most are conditioned on, through so many of them: a sparse posterior."""
+
+_ROWS = 4_096  # predicted at once
 
 # Labels on which the marginal likelihood is computed: a step takes time in their cube, and in their square
 # for each block. Of many blocks fewer labels, so that all take about as long.
@@ -60,7 +65,9 @@ class GaussianProcess:
                     f"labelled architecture {row} has a feature that is not finite; leave it out"
                 )
         count, rng = len(targets), np.random.default_rng(seed)
-        chosen = np.sort(rng.permutation(count)[:MOST_EXACT])
+        order = rng.permutation(count)
+        sparse = count > MOST_EXACT
+        chosen = np.sort(order[:INDUCING]) if sparse else np.arange(count)
         self._inducing = [np.asarray(block[chosen], dtype=np.float64) for block in blocks]
         squared = np.stack([squared_distances(block, block) for block in self._inducing])  # (B, M, M)
         self._units = np.array([_median(matrix) for matrix in squared])
@@ -71,8 +78,8 @@ class GaussianProcess:
             squared[:, few[:, None], few], targets[chosen[few]], _prior(len(blocks))[0], _STEPS
         )
         kernel = _kernel_sum(squared, self._parameters)
-        if len(chosen) < count:
-            self._sparse(kernel, self._to_inducing(blocks), targets)
+        if sparse:
+            self._sparse(kernel, blocks, targets, order)
             return
         self._exact(kernel, targets)
         if count <= _MOST_FOR_FOLDS:
@@ -139,8 +146,28 @@ class GaussianProcess:
             variance = kernel[0, 0] + noise - (whitened**2).sum(axis=0)
             self.left_out_variance[unseen] = np.maximum(variance, noise / 2)
 
-    def _sparse(self, kernel: FloatArray, cross: FloatArray, targets: FloatArray) -> None:
-        """Condition on N labels through M of them: the projected process (kernel M x M, cross N x M)."""
+    def _sparse(
+        self, kernel: FloatArray, blocks: Sequence[FloatArray], targets: FloatArray, order: NDArray[np.int64]
+    ) -> None:
+        """Condition on the first labels of an order; to predict the others is to predict unseen ones."""
+        seen, unseen = order[:MOST_SPARSE], order[MOST_SPARSE:]
+        self.left_out, self.left_out_variance = np.empty(len(targets)), np.empty(len(targets))
+        cross = self._to_inducing([block[seen] for block in blocks])
+        self.left_out[seen], self.left_out_variance[seen] = self._project(kernel, cross, targets[seen])
+        for begin in range(0, len(unseen), _ROWS):
+            rows = unseen[begin : begin + _ROWS]
+            self.left_out[rows], self.left_out_variance[rows] = self.predict(
+                [block[rows] for block in blocks]
+            )
+
+    def _project(
+        self, kernel: FloatArray, cross: FloatArray, targets: FloatArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Condition on N labels through M of them: the projected process (kernel M x M, cross N x M).
+
+        Returns:
+            Mean and variance of each label without itself, (N,) each.
+        """
         factor = _cholesky(kernel + _LEAST_NOISE * np.eye(len(kernel)))
         features = solve_triangular(factor, cross.T, trans=1, check_finite=False)  # (M, N)
         inner = _cholesky(np.eye(len(kernel)) + features @ features.T / self.noise)
@@ -150,9 +177,9 @@ class GaussianProcess:
         self._precision = cho_solve((factor, False), unit) - cho_solve((inner @ factor, False), unit)
         inward = solve_triangular(inner, features, trans=1, check_finite=False)
         own_share = 1 - (inward**2).sum(axis=0) / self.noise  # 1 - leverage
-        self.left_out = targets - (targets - cross @ self._coefficients) / own_share
         unexplained = np.maximum(self.weights.sum() - (features**2).sum(axis=0), 0)
-        self.left_out_variance = self.noise / own_share + unexplained
+        left_out = targets - (targets - cross @ self._coefficients) / own_share
+        return left_out, self.noise / own_share + unexplained
 
 
 def squared_distances(rows: FloatArray, others: FloatArray) -> FloatArray:
