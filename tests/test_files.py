@@ -7,8 +7,8 @@ import stat
 
 import pytest
 
-from archflow.errors import OutputExistsError
-from archflow.files import atomic_path, require_absent, sha256_of, write_json
+from archflow.errors import OutputExistsError, UsageError
+from archflow.files import atomic_path, locked, require_absent, sha256_of, write_json
 
 
 def names_in(folder):
@@ -136,3 +136,13 @@ def test_an_existing_output_is_refused_unless_allowed(tmp_path, make):
     with pytest.raises(FileExistsError, match=r"another path or pass --overwrite$"):
         require_absent(path, way_out="pass --overwrite")
     require_absent(path, overwrite=True)
+
+
+def test_a_folder_is_locked_for_others_and_free_again(tmp_path):
+    def work():
+        with locked(tmp_path, "archflow"):
+            return True
+
+    with locked(tmp_path, "archflow"), pytest.raises(UsageError, match=r"another archflow works in .*; wait"):
+        work()
+    assert work()

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from archflow.errors import OutputExistsError
+from archflow.errors import OutputExistsError, UsageError
 
 
 @contextlib.contextmanager
@@ -65,3 +65,27 @@ def require_absent(path: Path, *, overwrite: bool = False, way_out: str = "allow
     """
     if path.exists() and not overwrite:
         raise OutputExistsError(f"{path} exists already; choose another path or {way_out}")
+
+
+@contextlib.contextmanager
+def locked(folder: Path, who: str) -> Iterator[None]:
+    """Keep other processes from working in a folder; the lock goes with the process, however it ends.
+
+    Args:
+        folder: It exists; the lock is a file in it.
+        who: What works there, for the message.
+
+    Raises:
+        UsageError: Another process works there.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows has none; two processes at once would do work twice
+        yield
+        return
+    with (folder / ".lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError(f"another {who} works in {folder}; wait for it") from None
+        yield

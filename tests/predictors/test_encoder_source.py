@@ -7,7 +7,7 @@ import pytest
 from archflow.encoders import EncoderConfig
 from archflow.errors import CheckpointError, UsageError
 from archflow.graphs import Operations
-from archflow.predictors import encoder_source
+from archflow.predictors import Predictor, encoder_source
 from archflow.predictors.encoder_source import find_encoder, require_source
 from archflow.predictors.methods import METHODS, OPERATION_AWARE
 from archflow.predictors.saved import PredictorConfig
@@ -110,3 +110,8 @@ def test_an_encoder_of_another_kind_or_vocabulary(space, encoders):
         require(space, "fgp-gin", encoder=encoders["gated_gcn"])
     with pytest.raises(CheckpointError, match=r"the pre-trained encoder: .*another vocabulary"):
         require(Free(Operations.of(["conv"])), "fgp-gin", encoder=encoders["gin"])
+
+
+def test_auto_says_that_it_would_not_use_what_it_could_pre_train_on(space, candidates):
+    with pytest.raises(UsageError, match="'auto' pre-trains only if told how; pass pretraining="):
+        Predictor(space, "auto", unlabelled=candidates)

@@ -13,7 +13,7 @@ from typing import Any, Self
 from archflow.benchmark.jobs import Job, JsonDict, RunJob, digest_of, plan, run_id
 from archflow.benchmark.protocol import Protocol
 from archflow.errors import CheckpointError, UsageError
-from archflow.files import write_json
+from archflow.files import locked, write_json
 from archflow.records import RunRecord, utc_now
 
 _PROTOCOL = "protocol.json"
@@ -92,16 +92,7 @@ class BenchmarkFolder:
         Raises:
             UsageError: Another process works here.
         """
-        try:
-            import fcntl
-        except ImportError:  # Windows has none; two processes at once would do work twice
-            yield
-            return
-        with (self.path / ".lock").open("a") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise UsageError(f"another archflow benchmark works in {self.path}; wait for it") from None
+        with locked(self.path, "archflow benchmark"):
             yield
 
     @property

@@ -50,7 +50,7 @@ from archflow.cli.targets import Minimize, Pareto, TargetsIfAny, Weight, Where, 
 from archflow.errors import TableError, UsageError
 
 if TYPE_CHECKING:
-    from archflow.predictors import Ranking
+    from archflow.predictors import Predictor, Ranking
 
 _SHOWN = 10
 
@@ -65,7 +65,10 @@ def run(
     column: ColumnNames = None,
     model: Annotated[Path | None, typer.Option("--model", help="Fitted predictor (archflow fit).")] = None,
     candidates: Annotated[
-        Path | None, typer.Option("--candidates", help="Table of candidates; of space onnx also a folder.")
+        Path | None,
+        typer.Option(
+            "--candidates", help="Table of candidates, or a folder: of Parquet tables, or of ONNX files."
+        ),
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Rank the whole space.")] = False,
     sample: Annotated[int | None, typer.Option("--sample", min=1, help="Rank so many, drawn.")] = None,
@@ -98,7 +101,6 @@ def run(
     Example: archflow rank --space nasbench201 --labels measured.csv --target accuracy --all --top 100
     --out ranking.csv
     """
-    from archflow.datasets import write_table
     from archflow.datasets.sources import table_suffix
     from archflow.predictors import Predictor, UnlikeWarning
     from archflow.predictors.targets import Order
@@ -177,18 +179,32 @@ def run(
         texts = [the_space.format(architecture) for architecture in ranking.architectures]
     else:
         texts = [written[row] for row in ranking.rows]
+    _write(predictor, ranking, texts, len(chosen), out, json)
+
+
+def _write(
+    predictor: Predictor,
+    ranking: Ranking,
+    texts: Sequence[str],
+    candidates: int,
+    out: Path,
+    json: Path | None,
+) -> None:
+    """Write the table and the record, and show the first rows."""
+    from archflow.datasets import write_table
+
     columns: dict[str, list[object]] = {
         "rank": list(range(1, len(texts) + 1)),
         "arch": [*texts],
         **_predictions(ranking, predictor.targets.names),
     }
     write_table(out, columns)
-    tell(f"{out}: {len(texts)} of {len(chosen)} candidates, best predicted first ({predictor.method.name})")
+    tell(f"{out}: {len(texts)} of {candidates} candidates, best predicted first ({predictor.method.name})")
     rows = list(zip(*(cells[:_SHOWN] for cells in columns.values()), strict=True))
     write_record(
         json,
         {
-            "candidates": len(chosen),
+            "candidates": candidates,
             "unlike": 0 if ranking.unlike is None else int(ranking.unlike.sum()),
             "explanation": predictor.explain(),
             "top": [dict(zip(columns, row, strict=True)) for row in rows],

@@ -29,7 +29,7 @@ class AttributeScale:
     @classmethod
     def of(cls, columns: Columns) -> AttributeScale:
         """Measure the scale on the nodes of some architectures; 0 and 1 for what none of them has."""
-        logarithms = _logarithm(columns.attributes.astype(np.float64))
+        logarithms = logarithm(columns.attributes.astype(np.float64))
         present = columns.attributes != 0
         counts = np.maximum(present.sum(axis=0), 1)
         centre = logarithms.sum(axis=0) / counts  # absent ones are 0
@@ -41,7 +41,7 @@ class AttributeScale:
 
     def __call__(self, attributes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bring attributes (N, F) to the scale, (N, F) float32."""
-        scaled = (_logarithm(attributes) - self.centre) / self.spread
+        scaled = (logarithm(attributes) - self.centre) / self.spread
         return np.where(attributes == 0, np.float32(0), scaled).astype(np.float32)
 
 
@@ -49,5 +49,6 @@ LOGARITHM = AttributeScale(np.zeros((), np.float32), np.ones((), np.float32))
 """The logarithm alone, for any number of attributes."""
 
 
-def _logarithm(values: NDArray[np.floating]) -> NDArray[np.floating]:
+def logarithm(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return sign(x) log(1 + |x|) of numbers of any shape; what is not there, NaN, stays so."""
     return np.asarray(np.copysign(np.log1p(np.abs(values)), values))

@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 
 from archflow.flow import OperationFlow
 from archflow.graphs import ArchitectureTable, AttributeScale, Form
+from archflow.graphs.scale import logarithm
 from archflow.predictors.features import (
     attribute_sequence,
     attribute_sums,
@@ -105,7 +106,7 @@ class FeatureBlocks:
         self._used = np.unique(encoded.indices)  # the others are 0 for every labelled architecture
         self.beside: tuple[str, ...] = ()
         if isinstance(labelled, MeasuredArchitectures):
-            self.beside, numbers = ("measured columns",), _logarithm(labelled.measured)
+            self.beside, numbers = ("measured columns",), logarithm(labelled.measured)
             present = ~np.isnan(numbers)
             self._filling = np.where(present, numbers, 0).sum(axis=0) / np.maximum(present.sum(axis=0), 1)
         self._last: weakref.ref[ArchitectureTable] | None = None
@@ -164,7 +165,7 @@ class FeatureBlocks:
     def measured(self, table: ArchitectureTable) -> FloatArray:
         """Return sign(x) log(1 + |x|) of the measured columns; in gaps its mean over the labelled."""
         assert isinstance(table, MeasuredArchitectures)
-        numbers = _logarithm(table.measured)
+        numbers = logarithm(table.measured)
         return np.where(np.isnan(numbers), self._filling, numbers)
 
 
@@ -203,7 +204,3 @@ class Standardiser:
     def __call__(self, block: NDArray[np.floating]) -> FloatArray:
         """Standardise a block, (A, F)."""
         return np.asarray(np.clip((block - self._mean) / self._deviation, -_FARTHEST, _FARTHEST))
-
-
-def _logarithm(numbers: FloatArray) -> FloatArray:
-    return np.copysign(np.log1p(np.abs(numbers)), numbers)

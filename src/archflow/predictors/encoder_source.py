@@ -87,6 +87,11 @@ def require_source(
             f"method {method.name!r} does not pre-train; choose auto or one that begins with fgp, "
             "or leave out encoder, unlabelled and pretraining"
         )
+    if unlabelled is not None and not method.pretrained and pretraining is None:
+        raise UsageError(
+            f"method {method.name!r} pre-trains only if told how; pass pretraining=, take fgp-auto, "
+            "or leave out unlabelled"
+        )
     if sizes is not None and (sizes.name != method.encoder or method.pretrained):
         raise UsageError(
             f"method {method.name!r} takes no sizes of encoder {sizes.name}; they are for the method "

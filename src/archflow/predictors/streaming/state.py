@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from archflow.errors import CheckpointError, TableError, UsageError, plural
-from archflow.files import sha256_of, write_json
+from archflow.files import locked, sha256_of, write_json
 from archflow.predictors.streaming.parts import CandidateFile, Part, digest_of, inspect, leave_out
 from archflow.training import load_checkpoint
 
@@ -43,7 +43,7 @@ class State:
         if path.is_dir() and any(path.iterdir()) and not (path / ".lock").exists():
             raise UsageError(f"{path}: holds other files; move them away or choose another --out")
         path.mkdir(parents=True, exist_ok=True)
-        with _locked(path / ".lock"):
+        with locked(path, "archflow"):
             for partial in path.glob(".*.partial"):  # what a kill left of a file half written
                 partial.unlink(missing_ok=True)
             yield cls(path)
@@ -204,18 +204,3 @@ def model_digest(folder: Path) -> str:
 
 def _is_digest(value: object) -> bool:
     return isinstance(value, str) and len(value) == 64
-
-
-@contextlib.contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    with file.open("a") as handle:
-        try:
-            import fcntl
-        except ImportError:  # Windows has none; two processes at once would do work twice
-            yield
-            return
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UsageError(f"another archflow works in {file.parent}; wait for it") from None
-        yield
