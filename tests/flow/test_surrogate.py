@@ -57,24 +57,44 @@ def test_the_golden_files_are_there():
     assert all(len(graph["inputs"]) == 2 for graph in GOLDEN["darts_two_inputs"]["graphs"])
 
 
-@pytest.mark.parametrize("shared_from", [1, 64, 10**9])
+@pytest.mark.parametrize("wiring_from", [1, 64, 10**9])
 @pytest.mark.parametrize("name", GOLDEN)
-def test_golden_values_in_double_precision(name, shared_from, monkeypatch):
-    monkeypatch.setattr(module, "_SHARED_FROM", shared_from)
+def test_golden_values_in_double_precision(name, wiring_from, monkeypatch):
+    monkeypatch.setattr(module, "_WIRING_FROM", wiring_from)
     flow, table, expected = golden_case(name)
     actual = flow(table, dtype=np.float64)
     assert actual.dtype == np.float64
     np.testing.assert_allclose(actual, expected, rtol=1e-12, atol=0)
 
 
-@pytest.mark.parametrize("shared_from", [1, 64, 10**9])
+@pytest.mark.parametrize("wiring_from", [1, 64, 10**9])
 @pytest.mark.parametrize("name", GOLDEN)
-def test_golden_values_in_single_precision(name, shared_from, monkeypatch):
-    monkeypatch.setattr(module, "_SHARED_FROM", shared_from)
+def test_golden_values_in_single_precision(name, wiring_from, monkeypatch):
+    monkeypatch.setattr(module, "_WIRING_FROM", wiring_from)
     flow, table, expected = golden_case(name)
     actual = flow(table)
     assert actual.dtype == np.float32
     assert np.abs(actual - expected).max() <= 1e-6 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_golden_values_of_wide_states_that_are_shared(name, monkeypatch):
+    """More numbers that nothing reads and that read nothing: zeros beside the golden maps."""
+    flow, table, expected = golden_case(name)
+    width = flow.width
+    more = (70 - width,)
+    wide = dataclasses.replace(
+        flow,
+        start=np.pad(flow.start, (0, *more)),
+        operation_map=np.pad(flow.operation_map, ((0, 0), (0, *more))),
+        state_map=np.concatenate(
+            [np.pad(part, ((0, *more), (0, *more))) for part in np.split(flow.state_map, 2)]
+        ),
+    )
+    monkeypatch.setattr(module, "simulate_wiring", None)
+    actual = wide(table, dtype=np.float64)
+    np.testing.assert_allclose(actual[:, :width], expected, rtol=1e-12, atol=0)
+    assert not actual[:, width:].any()
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -85,21 +105,21 @@ def test_the_plain_loop_twin_has_the_golden_values(name):
 
 @settings(deadline=None, max_examples=150)
 @given(tables(), st.sampled_from([1, 2, 10**9]), st.sampled_from([0.0, 0.3, 1.0]))
-def test_any_graphs_equal_the_plain_loop_twin(table, shared_from, alpha):
+def test_any_graphs_equal_the_plain_loop_twin(table, wiring_from, alpha):
     flow = FlowSurrogate.draw(TOY_OPERATIONS, SurrogateConfig(width=3, std=0.9, alpha=alpha), seed=4)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_SHARED_FROM", shared_from)
+        patch.setattr(module, "_WIRING_FROM", wiring_from)
         actual = flow(table, dtype=np.float64)
     np.testing.assert_allclose(actual, slow_rows(flow, table), rtol=1e-12, atol=1e-14)
 
 
 @settings(deadline=None, max_examples=100)
 @given(tables(), st.sampled_from([1, 10**9]), st.sampled_from(["forward", "backward"]))
-def test_one_direction_equals_the_plain_loop_twin(table, shared_from, direction):
+def test_one_direction_equals_the_plain_loop_twin(table, wiring_from, direction):
     flow = FlowSurrogate.draw(TOY_OPERATIONS, SurrogateConfig(width=3, std=0.9, alpha=0.3), seed=4)
     flow = dataclasses.replace(flow, direction=direction)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_SHARED_FROM", shared_from)
+        patch.setattr(module, "_WIRING_FROM", wiring_from)
         actual = flow(table, dtype=np.float64)
     np.testing.assert_allclose(actual, slow_rows(flow, table), rtol=1e-12, atol=1e-14)
 
@@ -115,11 +135,11 @@ def test_outputs_in_different_places_of_one_wiring():
 
 @settings(deadline=None, max_examples=100)
 @given(tables(SIZED_TOY_OPERATIONS, min_size=1), st.sampled_from([1, 10**9]))
-def test_graphs_with_attributes_equal_the_plain_loop_twin(table, shared_from):
+def test_graphs_with_attributes_equal_the_plain_loop_twin(table, wiring_from):
     scale = AttributeScale.of(toy_table(operations=SIZED_TOY_OPERATIONS).columns)
     flow = FlowSurrogate.draw(table.operations, SurrogateConfig(width=3, std=0.9), seed=4, scale=scale)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_SHARED_FROM", shared_from)
+        patch.setattr(module, "_WIRING_FROM", wiring_from)
         actual = flow(table, dtype=np.float64)
     np.testing.assert_allclose(actual, slow_rows(flow, table), rtol=1e-10, atol=1e-10)
 
@@ -209,16 +229,16 @@ def test_the_two_ways_to_simulate_agree(monkeypatch):
     table = NASBench201().sample(3_000, np.random.default_rng(0))  # more than one block
     flow = FlowSurrogate.draw(table.operations, PUBLISHED["nasbench201"])
     calls = []
-    for name in ("_simulate_shared", "_simulate_mixed"):
+    for name in ("simulate_wiring", "simulate_cones"):
         simulate = getattr(module, name)
         monkeypatch.setattr(
             module, name, lambda *args, name=name, simulate=simulate: (calls.append(name), simulate(*args))[1]
         )
     results = []
-    for shared_from in (1, 10**9):
-        monkeypatch.setattr(module, "_SHARED_FROM", shared_from)
+    for wiring_from in (1, 10**9):
+        monkeypatch.setattr(module, "_WIRING_FROM", wiring_from)
         results.append(flow(table, dtype=np.float64))
-    assert calls == ["_simulate_shared"] * 2 + ["_simulate_mixed"] * 2
+    assert calls == ["simulate_wiring"] * 2 + ["simulate_cones"]
     np.testing.assert_allclose(results[0], results[1], rtol=1e-12)
 
 

@@ -10,20 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archflow.errors import UsageError
-from archflow.flow.simulation import DEFAULT_CHUNK, Progress, simulate_table
+from archflow.flow.simulation import Flow, Run
 from archflow.graphs import (
     INPUT,
     LOGARITHM,
     OUTPUT,
     ArchitectureTable,
     AttributeScale,
-    Columns,
     Operations,
 )
 from archflow.graphs.columns import IntArray
 
 CAP = 1e6
 """The largest root mean square of a message; only path counts beyond those of ordinary cells reach it."""
+
+_BLOCK = 1024  # nodes whose messages and states stay in the processor's cache
+_FAINT = 1e-15  # root mean squares below it take care: float32 holds neither the squares nor the inverse
 
 Pass = Literal["forward", "backward"]
 PASSES: tuple[Pass, Pass] = ("forward", "backward")
@@ -55,7 +57,7 @@ class OperationFlowConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class OperationFlow:
+class OperationFlow(Flow):
     """Flow features that respect what operations mean, for tables of architectures.
 
     All states are zeros at first but those where a pass starts, which are r. In generation order
@@ -67,9 +69,9 @@ class OperationFlow:
 
     with W_o = sqrt(shared) W + sqrt(1 - shared) V_o and x_v the node's attributes on one scale. The forward
     pass starts at the inputs and is read at the output. The backward pass has reversed edges and a draw of
-    its own, starts at the output, and is read as the sum over the inputs. So neither zero operations nor
-    nodes on no path from an input to the output make a difference, nor, below the cap, does joining the
-    neighbours of an identity.
+    its own, starts at the output, and is read as the sum over the inputs. Called with a table, the flow
+    returns both readings side by side, (A, 2 k). Neither zero operations nor nodes on no path from an input
+    to the output make a difference, nor, below the cap, does joining the neighbours of an identity.
 
     r = |N(0, 1)|, A ~ N(0, 1) and W, V_o ~ N(0, 2 / k) follow from the seed, and V_o from the operation's
     place in the vocabulary too, but not from what else a table holds; they are drawn when they are needed.
@@ -138,39 +140,15 @@ class OperationFlow:
         size = (len(self.operations.attributes), self.config.width)
         return self._generator(direction, _ATTRIBUTES).normal(size=size)
 
-    def __call__(
-        self,
-        table: ArchitectureTable,
-        *,
-        dtype: type[np.float32] | type[np.float64] = np.float32,
-        chunk: int = DEFAULT_CHUNK,
-        progress: Progress | None = None,
-    ) -> NDArray[np.floating]:
-        """Simulate every architecture of a table.
-
-        Args:
-            table: A architectures over this flow's vocabulary.
-            dtype: Precision of the simulation and of the result.
-            chunk: Architectures simulated at once; bounds the memory beyond the result.
-            progress: Called with (architectures done, A) after each chunk.
-
-        Returns:
-            The features of every architecture, (A, 2 k) of `dtype`: first the output's state after the
-            forward pass, then the sum of the inputs' states after the backward pass.
-
-        Raises:
-            UsageError: The table counts operations in another vocabulary, means other things by them, or
-                chunk < 1.
-        """
+    def _runs(self, table: ArchitectureTable, dtype: type[np.floating]) -> list[Run]:
         for meaning in ("identity", "zero"):
             own, other = (getattr(operations, meaning) for operations in (self.operations, table.operations))
-            if own != other and self.operations.names == table.operations.names:
+            if own != other:
                 raise UsageError(
                     f"this flow takes {_listed(own)} for {meaning} operations, the table {_listed(other)}; "
                     "draw one for the table's operations"
                 )
-        runs = [(direction, _Maps(self, direction, dtype)) for direction in PASSES]
-        return simulate_table(table, self.operations, runs, chunk=chunk, progress=progress)
+        return [(direction, _Maps(self, direction, dtype)) for direction in PASSES]
 
     def _generator(self, direction: Pass, *what: int) -> np.random.Generator:
         key = (PASSES.index(direction), *what)
@@ -180,6 +158,8 @@ class OperationFlow:
 class _Maps:
     """The draw of one pass in the precision of the simulation; maps of operations once they occur."""
 
+    quiet = costly = True
+
     def __init__(self, flow: OperationFlow, direction: Pass, dtype: type[np.floating]) -> None:
         operations = flow.operations
         self.flow, self.direction = flow, direction
@@ -188,40 +168,53 @@ class _Maps:
         self.alpha = dtype(flow.config.alpha)
         self.zero = operations.mask(operations.zero)
         self.acts = ~(operations.mask(operations.identity | {INPUT, OUTPUT}) | self.zero)
+        # Attributes may lift a state above the cap, and the next node does not pass it on unchanged.
+        self.passes = ~(self.acts | self.zero) & (not operations.attributes)
         self.maps: dict[int, NDArray[np.floating]] = {}
 
     def update(
-        self, columns: Columns, nodes: IntArray, messages: NDArray[np.floating]
-    ) -> NDArray[np.floating]:
-        """Turn messages (n, k) into the states that n nodes emit, in place."""
-        if messages.max() > CAP:  # no state is negative, so that the root mean square is at most the largest
-            messages *= CAP / np.maximum(_root_mean_square(messages), CAP)
-        ids = columns.operation_ids[nodes]
-        silent = self.zero[ids]
-        if silent.any():
-            messages[silent] = 0
-        acting = np.flatnonzero(self.acts[ids])
-        if len(acting):
-            acting = acting[np.argsort(ids[acting], kind="stable")]  # one product an operation
-            messages[acting] = self._act(columns, nodes[acting], messages[acting])
-        return messages
+        self, operation_ids: IntArray, attributes: NDArray[np.float32], messages: NDArray[np.floating]
+    ) -> None:
+        """Turn messages, (n, k), into the states that n nodes emit, in place."""
+        sizes = _root_mean_square(messages)
+        if sizes.max() > CAP:
+            messages *= CAP / np.maximum(sizes, CAP)
+            sizes = np.minimum(sizes, CAP)
+        order = np.argsort(operation_ids.astype(np.int16), kind="stable")
+        changes = np.flatnonzero(np.diff(operation_ids[order])) + 1
+        for rows in np.split(order, changes):
+            operation = int(operation_ids[rows[0]])
+            if self.zero[operation]:
+                messages[rows] = 0
+            elif self.acts[operation]:
+                for begin in range(0, len(rows), _BLOCK):
+                    block = rows[begin : begin + _BLOCK]
+                    acting = messages.take(block, axis=0), sizes[block], attributes[block]
+                    messages[block] = self._act(operation, *acting)
 
-    def _act(self, columns: Columns, nodes: IntArray, messages: NDArray[np.floating]) -> NDArray[np.floating]:
-        """Return what nodes in order of their operations emit, (n, k)."""
-        size = _root_mean_square(messages)
-        flows = size > 0
-        unit = messages / np.where(flows, size, 1)
-        states = np.empty_like(messages)
-        present, begins = np.unique(columns.operation_ids[nodes], return_index=True)
-        for operation, begin, end in zip(present.tolist(), begins, [*begins[1:], len(nodes)], strict=True):
-            np.matmul(unit[begin:end], self._map(operation), out=states[begin:end])
+    def _act(
+        self,
+        operation: int,
+        messages: NDArray[np.floating],
+        sizes: NDArray[np.floating],
+        attributes: NDArray[np.float32],
+    ) -> NDArray[np.floating]:
+        """Return what nodes of one operation emit, (n, k); overwrites their messages."""
+        flows = sizes > 0
+        sizes = np.where(flows, sizes, 1)
+        if sizes.min() < _FAINT:
+            mixed: NDArray[np.floating] = (messages / sizes) @ self._map(operation)
+            mixed *= 1 - self.alpha
+        else:  # one pass over all numbers less
+            mixed = messages @ self._map(operation)
+            mixed *= (1 - self.alpha) / sizes
         if len(self.attribute_map):
-            states += self.flow.scale(columns.attributes[nodes]).astype(states.dtype) @ self.attribute_map
-        np.maximum(states, 0, out=states)
-        states *= np.where(flows, 1 - self.alpha, 0)
+            sized = self.flow.scale(attributes).astype(mixed.dtype) @ self.attribute_map
+            mixed += sized * np.where(flows, 1 - self.alpha, 0)
+        np.maximum(mixed, 0, out=mixed)  # (1 - alpha) relu(z) is relu((1 - alpha) z)
         messages *= self.alpha
-        states += messages
-        return states
+        mixed += messages
+        return mixed
 
     def _map(self, operation: int) -> NDArray[np.floating]:
         if operation not in self.maps:
@@ -231,10 +224,13 @@ class _Maps:
 
 
 def _root_mean_square(messages: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return the root mean square of each row, (n, 1); summed in float64, where no float32 overflows."""
-    squares = np.einsum("ij,ij->i", messages, messages, dtype=np.float64)[:, None]
-    result: NDArray[np.floating] = np.sqrt(squares / messages.shape[1]).astype(messages.dtype)
-    return result
+    """Return the root mean square of each row, (n, 1)."""
+    squares = np.einsum("ij,ij->i", messages, messages)[:, None]
+    sizes: NDArray[np.floating] = np.sqrt(squares / messages.shape[1])
+    faint = np.flatnonzero(sizes < _FAINT)
+    if len(faint):
+        sizes[faint] = np.sqrt(np.square(messages[faint], dtype=np.float64).mean(axis=1, keepdims=True))
+    return sizes
 
 
 def _listed(names: frozenset[str]) -> str:

@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archflow.errors import UsageError, unknown_name
-from archflow.flow.simulation import DEFAULT_CHUNK, DIRECTIONS, Direction, Progress, simulate_table
-from archflow.graphs import LOGARITHM, ArchitectureTable, AttributeScale, Columns, Operations
+from archflow.flow.simulation import DIRECTIONS, Direction, Flow, Run
+from archflow.graphs import LOGARITHM, ArchitectureTable, AttributeScale, Operations
 from archflow.graphs.columns import IntArray
+
+_WIDE = 64  # numbers a state from which on those of equal nodes are shared
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +50,8 @@ PUBLISHED = {
 
 
 @dataclasses.dataclass(frozen=True)
-class FlowSurrogate:
-    """FGP's flow surrogate s(G) in R^k, for tables of architectures.
+class FlowSurrogate(Flow):
+    """FGP's flow surrogate s(G) in R^k, for tables of architectures: called with one it returns (A, k).
 
     Start with h_v = 0, and h_i = r at every input node i. Forward, generation by generation,
     m_v = sum of h_u over edges u -> v and h_v <- alpha m_v + (1 - alpha) relu([x_v P ; m_v] W); then
@@ -118,48 +120,32 @@ class FlowSurrogate:
         """k, the length of the surrogate vector."""
         return len(self.start)
 
-    def __call__(
-        self,
-        table: ArchitectureTable,
-        *,
-        dtype: type[np.float32] | type[np.float64] = np.float32,
-        chunk: int = DEFAULT_CHUNK,
-        progress: Progress | None = None,
-    ) -> NDArray[np.floating]:
-        """Simulate every architecture of a table.
-
-        Args:
-            table: A architectures over this surrogate's vocabulary.
-            dtype: Precision of the simulation and of the result.
-            chunk: Architectures simulated at once; bounds the memory beyond the result.
-            progress: Called with (architectures done, A) after each chunk.
-
-        Returns:
-            s(G) of every architecture, (A, k) of `dtype`.
-
-        Raises:
-            UsageError: The table counts operations in another vocabulary, or chunk < 1.
-        """
-        return simulate_table(
-            table, self.operations, [(self.direction, self._maps(dtype))], chunk=chunk, progress=progress
-        )
+    def _runs(self, table: ArchitectureTable, dtype: type[np.floating]) -> list[Run]:
+        return [(self.direction, self._maps(dtype))]
 
     def _maps(self, dtype: type[np.floating]) -> _Maps:
         # [x P ; m] W = x (P W_top) + m W_bottom, and x picks a row: one small table instead of a product.
-        node_map = (self.operation_map @ self.state_map[: self.width]).astype(dtype)
+        node_map = (1 - self.alpha) * (self.operation_map @ self.state_map[: self.width])
+        message_map = (1 - self.alpha) * self.state_map[self.width :] + self.alpha * np.eye(self.width)
+        never = np.zeros(len(self.operations), dtype=bool)
         return _Maps(
             self.start.astype(dtype),
-            node_map[: len(self.operations)],
-            node_map[len(self.operations) :],
-            self.state_map[self.width :].astype(dtype),
+            node_map[: len(self.operations)].astype(dtype),
+            node_map[len(self.operations) :].astype(dtype),
+            message_map.astype(dtype),
             self.scale,
             dtype(self.alpha),
+            never,
         )
 
 
 @dataclasses.dataclass(frozen=True)
 class _Maps:
-    """The surrogate's matrices in the form and precision that the simulation uses."""
+    """The surrogate's matrices in the form and precision that the simulation uses.
+
+    As 1 - alpha is not negative, alpha m + (1 - alpha) relu(z) is the larger of alpha m and alpha m +
+    (1 - alpha) z: these hold what turns x and m into the latter.
+    """
 
     start: NDArray[np.floating]  # (k,)
     operation_terms: NDArray[np.floating]  # (d, k)
@@ -167,16 +153,27 @@ class _Maps:
     message_map: NDArray[np.floating]  # (k, k)
     scale: AttributeScale
     alpha: np.floating
+    zero: NDArray[np.bool_]  # (d,)
+
+    quiet = False
+
+    @property
+    def passes(self) -> NDArray[np.bool_]:
+        """Which operations emit the state of a single sender: like `zero`, none."""
+        return self.zero
+
+    @property
+    def costly(self) -> bool:
+        """Whether a state is so wide that finding an equal one costs less."""
+        return len(self.start) >= _WIDE
 
     def update(
-        self, columns: Columns, nodes: IntArray, messages: NDArray[np.floating]
-    ) -> NDArray[np.floating]:
-        """Return alpha m + (1 - alpha) relu([x P ; m] W), (n, k), for messages m (n, k) of n nodes."""
-        states: NDArray[np.floating] = messages @ self.message_map
-        states += self.operation_terms[columns.operation_ids[nodes]]
+        self, operation_ids: IntArray, attributes: NDArray[np.float32], messages: NDArray[np.floating]
+    ) -> None:
+        """Turn messages m, (n, k), into alpha m + (1 - alpha) relu([x P ; m] W)."""
+        mixed = messages.dot(self.message_map)  # for few rows faster than @
+        mixed += self.operation_terms.take(operation_ids, axis=0, mode="clip")
         if len(self.attribute_map):
-            states += self.scale(columns.attributes[nodes]).astype(states.dtype) @ self.attribute_map
-        np.maximum(states, 0, out=states)
-        states *= 1 - self.alpha
-        states += self.alpha * messages
-        return states
+            mixed += self.scale(attributes).astype(mixed.dtype) @ self.attribute_map
+        messages *= self.alpha
+        np.maximum(messages, mixed, out=messages)
