@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,9 +33,14 @@ class Timing:
     seconds: tuple[float, ...]
 
     @property
+    def median(self) -> float:
+        """Seconds of the median run."""
+        return statistics.median(self.seconds)
+
+    @property
     def rate(self) -> float:
         """Architectures per second, by the median run."""
-        return self.count / statistics.median(self.seconds)
+        return self.count / self.median
 
     @property
     def spread(self) -> float:
@@ -101,6 +106,16 @@ def print_timings(title: str, timings: Sequence[Timing]) -> None:
     for timing in timings:
         ratio = timing.rate / baseline
         print(f"{timing.name:{width}}  {timing.rate:>10,.0f}  {timing.spread:>6.0%}  {ratio:>6.1f}x")
+
+
+def print_seconds(title: str, timings: Sequence[Timing]) -> None:
+    """Print a table of seconds; each ratio is of the last row, the baseline, to the row."""
+    width = max(len(timing.name) for timing in timings)
+    print(f"\n{title}")
+    print(f"{'':{width}}  {'seconds':>9}  {'spread':>6}  {'ratio':>8}")
+    for timing in timings:
+        ratio = timings[-1].median / timing.median
+        print(f"{timing.name:{width}}  {timing.median:>9.3f}  {timing.spread:>6.0%}  {ratio:>7.1f}x")
 
 
 def write_json(path: Path | None, results: Mapping[str, Sequence[Timing]], **others: object) -> None:

@@ -9,10 +9,21 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
+import scipy.linalg  # noqa: F401 - a library that is loaded later would not hear of three threads
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from archflow.errors import UsageError
-from archflow.workers import Done, Failed, PoolError, Under, work_through
+from archflow.workers import (
+    FEW_ROWS,
+    Done,
+    Failed,
+    PoolError,
+    Under,
+    one_thread,
+    threads_for,
+    work_through,
+)
 
 HERE = Path(__file__).parent
 
@@ -154,3 +165,40 @@ def test_workers_that_cannot_start_are_one_error(capfd):
     ):
         list(events)
     assert "not in a worker" in capfd.readouterr().err
+
+
+# Threads
+
+
+def threads_in_use():
+    """Return the threads of PyTorch, and of all other libraries."""
+    return {torch.get_num_threads(), *(library["num_threads"] for library in threadpool_info())}
+
+
+@pytest.fixture
+def _three_threads():
+    with threadpool_limits(3):
+        torch.set_num_threads(3)
+        yield
+        torch.set_num_threads(1)
+
+
+@pytest.mark.usefixtures("_three_threads")
+def test_one_thread_holds_every_library_to_one_and_gives_the_others_back():
+    assert threads_in_use() == {3}
+    with one_thread():
+        assert threads_in_use() == {1}
+        with one_thread():
+            assert threads_in_use() == {1}
+        assert threads_in_use() == {1}
+    assert threads_in_use() == {3}
+    with suppress(ZeroDivisionError), one_thread():
+        raise ZeroDivisionError
+    assert threads_in_use() == {3}
+
+
+@pytest.mark.usefixtures("_three_threads")
+@pytest.mark.parametrize(("rows", "threads"), [(0, 1), (FEW_ROWS - 1, 1), (FEW_ROWS, 3)])
+def test_few_rows_get_one_thread_and_many_get_all(rows, threads):
+    with threads_for(rows):
+        assert threads_in_use() == {threads}

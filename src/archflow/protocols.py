@@ -115,6 +115,11 @@ class View(Protocol):
         """The graph embeddings, (B, D)."""
         ...
 
+    @property
+    def own_nodes(self) -> slice:
+        """The nodes that the encoder sees in this process: all, unless several processes share the batch."""
+        ...
+
 
 class Objective(Protocol):
     """A pretext task: a loss that needs no label."""

@@ -1,9 +1,10 @@
-"""A pool of worker processes in which one death fails one job, and the others go on."""
+"""A pool of worker processes in which one death fails one job, and the threads that a process computes on."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import multiprocessing
 import os
 import signal
@@ -13,6 +14,8 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, TypeVar, cast
+
+from threadpoolctl import ThreadpoolController
 
 from archflow.errors import ArchflowError
 
@@ -30,6 +33,9 @@ class PoolError(ArchflowError, RuntimeError):
 class JobError(ArchflowError, RuntimeError):
     """A job that raised or whose worker process died; names the job."""
 
+
+FEW_ROWS = 1000
+"""Matrices of fewer rows gain little from several threads, and lose much where other work fills the cores."""
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _LAST_WORDS = 20.0  # seconds that a stopped worker has to save what it is at
@@ -71,6 +77,37 @@ class _Worker:
     connection: Connection
     job: Any = None
     started: bool = False
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Let PyTorch and every BLAS and OpenMP library compute on one thread for the block."""
+    import torch
+
+    before = torch.get_num_threads()
+    with _libraries().limit(limits=1):
+        torch.set_num_threads(1)  # it has a BLAS within, which nobody else can limit
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+
+@functools.cache
+def _libraries() -> ThreadpoolController:
+    """Return the libraries that are loaded; to look for them takes longer than to limit them."""
+    import scipy.linalg  # noqa: F401 - has a BLAS of its own
+
+    return ThreadpoolController()
+
+
+def threads_for(rows: int) -> contextlib.AbstractContextManager[None]:
+    """Choose the threads of a block: one for work on fewer than `FEW_ROWS` rows at once, else all.
+
+    Args:
+        rows: Of the matrices that the block works on: labels of a Gaussian process, graphs of a batch.
+    """
+    return one_thread() if rows < FEW_ROWS else contextlib.nullcontext()
 
 
 def work_through(
@@ -185,14 +222,14 @@ def _start(work: Work, place: Any) -> _Worker:
     context = multiprocessing.get_context("spawn")  # forking a process that holds threads can hang
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, work, place), daemon=True)
-    with _one_thread():
+    with _one_thread_from_birth():
         process.start()
     theirs.close()  # so that a dead worker's pipe reads as closed
     return _Worker(process, ours)
 
 
 @contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
+def _one_thread_from_birth() -> Iterator[None]:
     before = {name: os.environ.get(name) for name in _THREADS}
     os.environ.update(dict.fromkeys(_THREADS, "1"))
     try:

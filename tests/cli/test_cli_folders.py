@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 import typer
 
-from archflow.cli.folders import is_folder, rank_tables, refuse_for_folder
+from archflow.cli.folders import engine_for, is_folder, rank_tables, refuse_for_folder
 from archflow.datasets import read_table
 from archflow.errors import UsageError
 from archflow.flow import PUBLISHED, FlowSurrogate
@@ -85,6 +85,9 @@ def test_bad_use_of_encode(refused, folder, measured, tmp_path):
     encode("--space nasbench201 --zero none", folder, "--identity and --zero do not go")
     encode("--space nasbench201 --workers 2", measured, "--workers can only go with a folder", out="o.csv")
     encode("--space nasbench201 --chunk 9", measured, "--chunk can only go with a folder", out="o.csv")
+    encode("--space nasbench201 --engine ray", measured, "--engine can only go with a folder", out="o.csv")
+    encode("--space nasbench201 --ray-address here", folder, "--ray-address needs --engine ray")
+    encode("--space nasbench201 --engine ray --ray-address here", folder, "auto or HOST:PORT, such as")
     encode("--space nasbench201", folder, "exists already", out="measured.csv")
     (tmp_path / "empty").mkdir()
     encode("--space nasbench201", tmp_path / "empty", "no file in it ends with .parquet")
@@ -138,6 +141,41 @@ def test_rank_reads_all_tables_of_a_folder(run, refused, measured, table, cells,
     refused(*command, "--overwrite", code=1, parts=["z.parquet"])
     run(*command, "--overwrite", "--skip-bad", code=1)
     assert pq.read_table(tmp_path / "best.parquet").to_pydict()["arch"] == best["arch"]
+
+
+def test_ray_does_what_processes_do(run, measured, folder, tmp_path):
+    pytest.importorskip("ray")
+    command = (
+        "rank --space nasbench201 --method onehot-rf --target acc", "--labels", measured,
+        "--candidates", folder,
+    )  # fmt: skip
+    for name, more in (("here", ()), ("ray", ("--engine", "ray", "--workers", "2"))):
+        outcome = run(*command, *more, "--out", tmp_path / f"{name}.parquet")
+        assert outcome.err.endswith("24 of 24 candidates, best predicted first (onehot-rf)\n")
+        assert outcome.err.count("\n") == 1
+    here, there = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("here", "ray"))
+    assert here.equals(there)
+
+
+def test_an_address_that_does_not_answer_is_refused_before_anything_is_fitted(
+    refused, measured, folder, tmp_path
+):
+    pytest.importorskip("ray")
+    refused(
+        "rank --space nasbench201 --method onehot-rf --target acc --engine ray --ray-address 127.0.0.1:1",
+        "--labels", measured, "--candidates", folder, "--out", tmp_path / "best.csv",
+        code=2, parts=["no Ray cluster answers at 127.0.0.1:1"],
+    )  # fmt: skip
+    assert not list(tmp_path.glob("best*"))
+
+
+def test_options_of_engines_that_contradict_each_other():
+    with pytest.raises(UsageError, match="--ray-address needs --engine ray"):
+        engine_for("processes", ray_address="auto")
+    with pytest.raises(UsageError, match="--workers is for this machine"):
+        engine_for("ray", 2, "auto")
+    with pytest.raises(UsageError, match="pass --device cuda in place of cuda:1"):
+        engine_for("ray", device="cuda:1")
 
 
 def test_workers_and_chunk_are_for_folders(refused, measured, tmp_path):

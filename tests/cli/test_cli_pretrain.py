@@ -1,5 +1,6 @@
 """`archflow pretrain`."""
 
+import dataclasses
 import json
 import signal
 import subprocess
@@ -56,13 +57,30 @@ def test_every_option_reaches_the_run(tiny, measured):
     folder, _ = tiny(
         "e", "--table", measured, "--epochs", "1", "--encoder", "gated_gcn", "--form", "as-written",
         "--objective", "flow=0.25+proxy=0.125", "--seed", "9", "--device", "cpu", "--no-standardize",
-        "--surrogate-width", "5", "--alpha", "0.25", "--decoder-layers", "1",
+        "--surrogate-width", "5", "--alpha", "0.25", "--decoder-layers", "1", "--patience", "7", "--weighted",
     )  # fmt: skip
     config = PretrainedEncoder.load(folder).config
     assert (config.encoder.name, config.form, config.seed) == ("gated_gcn", "as-written", 9)
     assert config.objectives == {"flow": 0.25, "proxy": 0.125}
     assert (config.surrogate.width, config.surrogate.std, config.surrogate.alpha) == (5, 0.1, 0.25)
     assert (config.decoder_layers, config.standardize) == (1, False)
+    assert (config.patience, config.weighted) == (7, True)
+
+
+def test_the_quick_schedule_and_what_is_given_beside_it(tiny, measured):
+    folder, _ = tiny("e", "--table", measured, "--quick", "--epochs", "1")
+    config = PretrainedEncoder.load(folder).config
+    quick = dataclasses.replace(config.quick().training, epochs=1, batch_size=8)
+    assert config.training == quick
+    assert config.training.schedule == "cosine"
+    assert (config.patience, config.weighted) == (None, False)
+
+
+def test_a_plateau_ends_the_run_and_is_told(tiny, measured):
+    folder, outcome = tiny("e", "--table", measured, "--epochs", "500", "--patience", "1")
+    losses = PretrainedEncoder.load(folder).provenance["losses"]
+    assert len(losses) < 500
+    assert f"-> {losses[-1]:.4f} in {len(losses)} epochs, " in outcome.err
 
 
 def test_on_a_sample(tiny, space):

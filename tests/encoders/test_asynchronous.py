@@ -99,6 +99,18 @@ def test_a_pass_equals_the_loop_over_nodes(module, backward, seed):
     torch.testing.assert_close(actual, slow(module, table, batch, states, backward), rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("backward", [False, True])
+def test_a_pass_without_gradients_equals_one_with_them(backward, dtype):
+    torch.manual_seed(2)
+    module = AsynchronousPass(40).to(dtype)
+    batch = GraphBatch.of(toy_table(50, seed=2).columns)
+    states = torch.randn(batch.n_nodes, 40, dtype=dtype)
+    with torch.no_grad():
+        kept_nothing = run(module, batch, states, backward)
+    torch.testing.assert_close(kept_nothing, run(module, batch, states, backward).detach())
+
+
 @pytest.mark.parametrize("backward", [False, True])
 def test_a_pass_without_messages_is_a_cell_without_memory(module, backward):
     batch = batch_of(Architecture(("input", "conv", "output"), ()))

@@ -12,6 +12,7 @@ from archflow.encoders.embedding import embed
 from archflow.errors import UnknownNameError, UsageError
 from archflow.graphs import ArchitectureTable, GraphBatch
 from archflow.testing import TOY_OPERATIONS, check_encoder, renumbered, toy_table
+from archflow.testing.toys import SIZED_TOY_OPERATIONS
 from reference.zigzags import zigzags
 
 
@@ -195,13 +196,40 @@ def test_what_a_deep_encoder_tells_apart_stays_apart():
     np.testing.assert_allclose(embed(encoder, table), [first, second], rtol=1e-5, atol=1e-5)
 
 
-def test_a_half_precision_encoder_gives_single_precision_embeddings_by_the_plain_path(monkeypatch):
-    encoder = built().bfloat16()
+def test_a_float16_encoder_gives_single_precision_embeddings_by_the_plain_path(monkeypatch):
+    encoder = built().half()
     monkeypatch.delattr(type(encoder), "embed_distinct")
     plain = embed(encoder, toy_table(4))
     monkeypatch.undo()
     assert embed(encoder, toy_table(4)).dtype == np.float32
     np.testing.assert_array_equal(embed(encoder, toy_table(4)), plain)
+
+
+@pytest.mark.parametrize("operations", [TOY_OPERATIONS, SIZED_TOY_OPERATIONS])
+@pytest.mark.parametrize("name", ENCODERS)
+def test_bfloat16_rounds_embeddings_and_leaves_the_encoder_alone(name, operations):
+    table = toy_table(60, operations=operations)
+    torch.manual_seed(0)
+    encoder = EncoderConfig(name, width=32, layers=2).build(len(operations), len(operations.attributes))
+    exact, low = embed(encoder, table), embed(encoder, table, precision="bfloat16")
+    assert low.dtype == np.float32
+    assert not np.array_equal(low, exact)
+    np.testing.assert_allclose(low, exact, atol=0.05 * np.abs(exact).max())
+    assert all(weights.dtype == torch.float32 for weights in encoder.state_dict().values())
+    np.testing.assert_array_equal(embed(encoder, table), exact)
+
+
+def test_the_head_of_a_bfloat16_encoder_computes_in_float32():
+    torch.manual_seed(1)
+    head = nn.Linear(12, 3)
+    scores = embed(built(), toy_table(9), head=head, precision="bfloat16")
+    by_hand = head(torch.from_numpy(embed(built(), toy_table(9), precision="bfloat16")))
+    np.testing.assert_allclose(scores, by_hand.detach().numpy(), rtol=1e-6, atol=1e-6)
+
+
+def test_an_unknown_precision_gets_the_choices_and_the_nearest():
+    with pytest.raises(UnknownNameError, match=r"'bfloat61'; .*float32.*Did you mean 'bfloat16'"):
+        embed(built(), toy_table(2), precision="bfloat61")
 
 
 @pytest.mark.parametrize("name", ENCODERS)

@@ -36,10 +36,12 @@ def test_other_sizes_give_embeddings_of_that_width(config):
     assert len(encoder.layers) == config.get("layers", 2)
 
 
+@pytest.mark.parametrize("gradients", [False, True])
 @pytest.mark.parametrize("layers", [1, 2, 3])
-def test_equals_the_loop_over_one_graph(layers):
+def test_equals_the_loop_over_one_graph(layers, gradients):
     encoder = built(layers=layers)
-    nodes, graphs = encoder(BATCH)
+    with torch.set_grad_enabled(gradients):
+        nodes, graphs = encoder(BATCH)
     weights = dict(encoder.state_dict())
     first = encoder.embedding(BATCH)
     for row, architecture in enumerate(TABLE):

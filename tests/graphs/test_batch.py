@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archflow.graphs import Architecture, ArchitectureTable, GraphBatch
+from archflow.graphs.batch import on_device
 from archflow.testing import TOY_OPERATIONS, toy_table
 from archflow.testing.strategies import tables
 
@@ -129,3 +130,30 @@ def test_a_memory_mapped_table_makes_batches_without_a_warning(tmp_path):
     table.save(tmp_path / "table.arrow")
     batch = GraphBatch.of(ArchitectureTable.load(tmp_path / "table.arrow").columns)
     assert batch.node_offsets.tolist() == table.columns.node_offsets.tolist()
+
+
+def test_what_is_asked_off_the_device_was_never_only_there():
+    away = GraphBatch.of(THREE.columns, "meta")  # whose numbers nobody can read
+    for batch in (away, GraphBatch.of(THREE.columns).to("meta")):
+        assert batch.host.operation_ids.tolist() == [0, 1, 5, 0, 5, 0, 0, 2, 5]
+        assert batch.host.sources.tolist() == [0, 0, 1, 5, 6, 7, 7]
+        assert batch.host.targets.tolist() == [1, 2, 2, 7, 7, 8, 8]
+        assert batch.host.node_offsets.tolist() == [0, 3, 5, 9]
+        assert batch.host.edge_offsets.tolist() == [0, 3, 3, 7]
+        assert batch.host.attributes.shape == (9, 0)
+    with pytest.raises(NotImplementedError):
+        away.sources.cpu()
+
+
+def test_the_host_side_of_a_changed_batch_is_that_of_its_tensors():
+    batch = GraphBatch.of(THREE.columns)
+    turned = dataclasses.replace(batch, sources=batch.targets, targets=batch.sources)
+    assert turned.host.sources.tolist() == batch.host.targets.tolist()
+    assert turned.to("cpu").host.sources.tolist() == batch.host.targets.tolist()
+
+
+def test_an_array_on_the_cpu_is_shared():
+    array = np.arange(3)
+    tensor = on_device(array, "cpu")
+    array[0] = 7
+    assert tensor.tolist() == [7, 1, 2]

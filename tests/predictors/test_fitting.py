@@ -5,13 +5,16 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+import torch
+from sklearn.ensemble import RandomForestRegressor
 
 from archflow.encoders import EncoderConfig
 from archflow.errors import CheckpointError
 from archflow.graphs import Architecture, ArchitectureTable, Operations
-from archflow.predictors import METHODS, Predictor
+from archflow.predictors import METHODS, Predictor, fine_tuned, gaussian_process
 from archflow.predictors.fine_tuned import FineTuned
 from archflow.predictors.fitting import Fitting, explanation_of, interval_of, reports_of
+from archflow.predictors.gaussian_process import GaussianProcess
 from archflow.predictors.labels import Labels
 from archflow.predictors.saved import PredictorConfig
 from archflow.predictors.targets import Targets
@@ -56,6 +59,39 @@ def test_weights_are_put_back(labels, candidates, config):
     assert again.mean(candidates).tobytes() == fitted.mean(candidates).tobytes()
     with pytest.raises(CheckpointError, match="here: "):
         fitting.restore(labels, fitted.tensors(), EncoderConfig("gin", width=16, layers=1), "here")
+
+
+@pytest.mark.parametrize("method", ["onehot-gp", "gin", "onehot-rf"])
+def test_few_labels_are_fitted_and_predicted_on_one_thread(labels, candidates, config, method, monkeypatch):
+    """Whatever is multiplied then: two threads on two busy cores take many times as long."""
+    seen = []
+
+    def watched(function):
+        def wrapped(*args, **options):
+            seen.append(torch.get_num_threads())
+            return function(*args, **options)
+
+        return wrapped
+
+    for owner, name in (
+        (gaussian_process, "_cholesky"),
+        (GaussianProcess, "predict"),
+        (fine_tuned, "pairwise_hinge"),
+        (FineTuned, "_scores"),
+        (RandomForestRegressor, "fit"),
+    ):
+        monkeypatch.setattr(owner, name, watched(getattr(owner, name)))
+    torch.set_num_threads(2)
+    try:
+        fitted = Fitting(dataclasses.replace(config, method=method), [labels], device="cpu").fit(labels)
+        assert set(seen) == {1}
+        if method == "onehot-gp":
+            del seen[:]
+            fitted.mean(candidates)
+            assert seen == [1]
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
 
 
 def test_blends_share_their_features(labels, table, values, config):

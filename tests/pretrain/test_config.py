@@ -5,6 +5,8 @@ import json
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from archflow.encoders import ENCODERS, EncoderConfig
 from archflow.errors import CheckpointError, UnknownNameError, UsageError
@@ -23,6 +25,8 @@ UNUSUAL = PretrainConfig(
     decoder_layers=3,
     training=TrainingConfig(7, 3, learning_rate=0.1, weight_decay=0.2, gradient_norm=0.3),
     seed=12,
+    patience=4,
+    weighted=True,
 )
 
 
@@ -105,6 +109,50 @@ def test_settings_with_other_objectives_are_others():
 def test_a_decoder_needs_a_layer():
     with pytest.raises(UsageError, match="decoder_layers"):
         PretrainConfig(decoder_layers=0)
+
+
+def test_a_run_without_patience_ends_with_its_last_epoch():
+    config = PretrainConfig(training=TrainingConfig(3, 8))
+    assert [config.finished([1.0] * epochs) for epochs in range(5)] == [False, False, False, True, True]
+
+
+def test_progress_is_a_hundredth_of_the_lowest_loss_so_far():
+    config = PretrainConfig(patience=2)
+    assert not config.finished([1.0, 5.0, 0.98, 5.0])  # 0.98 is progress
+    assert config.finished([1.0, 5.0, 0.995])  # 0.995 is not
+    assert not config.finished([1.0, 0.995, 0.985])  # which is measured from 1, not from 0.995
+    assert config.finished([1.0, 0.5, 0.9, 0.8])  # falling again, but not below the lowest
+
+
+@given(st.lists(st.floats(0, 2), max_size=12), st.integers(1, 4))
+def test_a_plateau_is_so_many_epochs_after_the_last_progress(losses, patience):
+    config = PretrainConfig(patience=patience)
+    progress, lowest = 0, math.inf
+    for epoch, loss in enumerate(losses, 1):
+        if loss < 0.99 * lowest:
+            progress, lowest = epoch, loss
+    assert config.finished(losses) == (len(losses) - progress >= patience)
+
+
+@pytest.mark.parametrize("patience", [0, -3])
+def test_patience_out_of_range_is_refused(patience):
+    with pytest.raises(UsageError, match=f"patience must be at least 1, or None to train on, not {patience}"):
+        PretrainConfig(patience=patience)
+
+
+def test_the_quick_schedule_changes_the_training_alone():
+    quick = UNUSUAL.quick()
+    assert quick.training.schedule == "cosine"
+    assert quick.training.epochs < DEFAULT.training.epochs
+    assert dataclasses.replace(quick, training=UNUSUAL.training) == UNUSUAL
+    assert quick.quick() == quick
+
+
+def test_choices_that_came_later_are_left_out_where_they_change_nothing():
+    value = DEFAULT.to_json()
+    assert not {"patience", "weighted"} & set(value)
+    assert PretrainConfig.from_json(value) == DEFAULT
+    assert {"patience", "weighted"} <= set(UNUSUAL.to_json())
 
 
 @pytest.mark.parametrize("part", ["encoder", "surrogate", "training"])

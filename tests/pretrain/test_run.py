@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from archflow.encoders import ENCODERS, EncoderConfig
+from archflow.encoders.embedding import embed
 from archflow.errors import CheckpointError, OutputExistsError, UsageError
 from archflow.graphs import Architecture, ArchitectureTable, Operations
 from archflow.pretrain import OBJECTIVES, PretrainedEncoder, pretrain
@@ -176,6 +177,42 @@ def test_isomorphic_duplicates_count_once(space, table, config, trained):
     assert weights(without) == weights(trained)
 
 
+def test_weighted_graphs_take_part_as_often_as_they_are_there(space, table, config, trained, monkeypatch):
+    seen, loss = [], run_module._Run.loss
+
+    def noting(self, rows):
+        columns = self.columns.take(self.graphs[rows.numpy()])
+        seen.extend(ArchitectureTable(columns, space.operations).keys())
+        return loss(self, rows)
+
+    monkeypatch.setattr(run_module._Run, "loss", noting)
+    weighted = dataclasses.replace(config, weighted=True)
+    encoder = pretrain(space, table, with_epochs(weighted, 1), device="cpu")
+    assert sorted(seen) == sorted(table.pruned().keys())
+    assert len(set(seen)) == encoder.provenance["data"]["distinct_graphs"] < len(table)
+    monkeypatch.undo()
+    assert weights(pretrain(space, table, weighted, device="cpu")) != weights(trained)
+
+
+def test_weights_change_nothing_where_every_graph_is_there_once(space, table, config, trained):
+    once = table[np.sort(np.unique(table.pruned().keys(), return_index=True)[1])]
+    weighted = pretrain(space, once, dataclasses.replace(config, weighted=True), device="cpu")
+    assert weights(weighted) == weights(trained)
+
+
+def test_the_targets_of_weighted_graphs_are_their_own(space, table, config):
+    """A batch of one row has the loss of that row's graph, evaluated by itself."""
+    config = dataclasses.replace(config, objectives={"flow": 1.0}, weighted=True, standardize=False)
+    run = run_module._Run(space, table, config, None, torch.device("cpu"))
+    run.module.eval()
+    surrogates = torch.from_numpy(run.surrogate(table.pruned(), dtype=np.float64)).float()
+    embeddings = torch.from_numpy(embed(run.module["encoder"], table.pruned()))
+    decoder = run.module.get_submodule("objectives.objectives.flow.decoder")
+    wanted = (decoder(embeddings) - surrogates).square().sum(dim=1)
+    losses = [run.loss(torch.tensor([row])).item() for row in range(len(table))]
+    assert losses == pytest.approx(wanted.tolist(), rel=1e-4)
+
+
 def test_the_form_decides_what_is_distinct_and_what_is_seen(space, table, config, trained):
     encoders = {
         form: pretrain(space, table, dataclasses.replace(config, form=form), device="cpu")
@@ -246,9 +283,10 @@ def test_one_architecture_is_enough(space, table, config):
 
 def test_provenance(trained, table, config):
     provenance = trained.provenance
-    assert sorted(provenance) == ["data", "epochs", "losses", "seconds", "versions"]
+    assert sorted(provenance) == ["data", "epochs", "losses", "processes", "seconds", "versions"]
     assert provenance["data"]["digest"] == table.in_form(config.form).digest()
     assert provenance["epochs"] == 4
+    assert provenance["processes"] == 1
     assert len(provenance["losses"]) == 4
     assert all(math.isfinite(loss) and loss > 0 for loss in provenance["losses"])
     assert provenance["seconds"] > 0
@@ -403,6 +441,47 @@ def test_killed_while_the_first_checkpoint_is_written(space, table, config, trai
     same_as_uninterrupted(resumed(space, table, config, tmp_path / "run"), trained)
 
 
+# Ended by a plateau
+
+
+@pytest.fixture
+def impatient(config):
+    """Settings whose loss stays where it is, but for the dropout."""
+    training = TrainingConfig(epochs=20, batch_size=8, learning_rate=1e-6)
+    return dataclasses.replace(config, training=training, patience=2)
+
+
+def test_a_plateau_ends_the_run(space, table, impatient, tmp_path):
+    patient = dataclasses.replace(impatient, patience=None)
+    whole = pretrain(space, table, patient, device="cpu").provenance["losses"]
+    early = pretrain(space, table, impatient, folder=tmp_path / "run", device="cpu")
+    losses = early.provenance["losses"]
+    assert 2 < len(losses) < 20
+    assert losses == whole[: len(losses)]
+    assert [impatient.finished(losses[:epochs]) for epochs in range(1, len(losses) + 1)] == [
+        *[False] * (len(losses) - 1),
+        True,
+    ]
+    assert early.provenance["epochs"] == len(losses)
+    tensors, content = run_module.load_checkpoint(tmp_path / "run")
+    assert content["provenance"]["losses"] == losses  # saved at its end, and without the decoders
+    assert {name.partition(".")[0] for name in tensors} == {"encoder", "surrogate"}
+
+
+def test_a_run_that_a_plateau_ends_goes_on_where_it_stopped(space, table, impatient, tmp_path):
+    whole = pretrain(space, table, impatient, device="cpu")
+    last = whole.provenance["epochs"]
+    for epoch in range(1, last):
+        stopped(space, table, impatient, tmp_path / "run", resume=True, report=stop_when(epoch + 1))
+    same_as_uninterrupted(resumed(space, table, impatient, tmp_path / "run"), whole)
+
+
+def test_resuming_a_run_that_a_plateau_ended_trains_no_more(space, table, impatient, tmp_path, stop_at_step):
+    whole = pretrain(space, table, impatient, folder=tmp_path / "run", device="cpu")
+    stop_at_step(0, error=AssertionError)
+    same_as_uninterrupted(resumed(space, table, impatient, tmp_path / "run"), whole)
+
+
 CHANGES = {
     "encoder": EncoderConfig(width=9, layers=2),
     "form": "collapsed",
@@ -412,6 +491,8 @@ CHANGES = {
     "decoder_layers": 3,
     "training": TrainingConfig(epochs=4, batch_size=9),
     "seed": 5,
+    "patience": 3,
+    "weighted": True,
 }
 
 

@@ -27,6 +27,7 @@ def test_the_encoder_is_called_once_and_only_when_asked():
     assert view.graphs is graphs
     assert view.nodes is nodes
     assert encoder.calls == 1
+    assert view.own_nodes == slice(None)
     expected = encoder.encoder(batch)
     assert torch.equal(nodes, expected[0])
     assert torch.equal(graphs, expected[1])

@@ -216,6 +216,15 @@ def test_reports_and_hooks_hear_of_every_epoch():
     assert told == [(epoch, 4, f"loss {loss:.4f}") for epoch, loss in hooked]
 
 
+def test_a_hook_that_says_true_ends_the_training():
+    whole, history = trained()
+    early, short = trained(after_epoch=lambda epochs, loss: epochs == 2)
+    assert short == history[:2]
+    assert early.training
+    with pytest.raises(AssertionError):
+        assert_equal_weights(early, whole)
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_a_loss_that_is_no_number_stops_the_run(bad):
     module, hooked = network(), []

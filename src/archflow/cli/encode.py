@@ -23,7 +23,17 @@ from archflow.cli.common import (
     tell,
     tell_skipped,
 )
-from archflow.cli.folders import Chunk, Workers, encode_tables, is_folder, refuse_for_tables
+from archflow.cli.folders import (
+    Chunk,
+    EngineName,
+    RayAddress,
+    Workers,
+    encode_tables,
+    engine_for,
+    is_folder,
+    refuse_for_tables,
+)
+from archflow.cli.precision import PrecisionName
 from archflow.errors import UsageError
 
 
@@ -37,6 +47,7 @@ def run(
         Path, typer.Option("--out", help="Vectors to write, .csv or .parquet; of a folder a folder.")
     ],
     encoder: EncoderFolder = None,
+    precision: PrecisionName = "float32",
     seed: Seed = 0,
     skip_bad: SkipBad = False,
     identity: Identity = None,
@@ -44,6 +55,8 @@ def run(
     folder: Folder = None,
     workers: Workers = None,
     chunk: Chunk = None,
+    engine: EngineName = "processes",
+    ray_address: RayAddress = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Turn architectures into vectors: a pre-trained encoder's embeddings, or the flow surrogate.
@@ -60,15 +73,18 @@ def run(
     from archflow.flow import PUBLISHED, FlowSurrogate, SurrogateConfig
     from archflow.progress import progress_bar
 
+    if encoder is None and precision != "float32":
+        raise UsageError(f"--precision {precision} is for encoders; pass --pretrained")
     if is_folder(space, table):
         if folder or identity or zero:
             raise UsageError("--folder, --identity and --zero do not go with a folder of Parquet tables")
         encode_tables(
             space, table, out,
-            encoder=encoder, seed=seed, workers=workers, chunk=chunk, skip_bad=skip_bad, overwrite=overwrite,
+            encoder=encoder, seed=seed, engine=engine_for(engine, workers, ray_address, device="cpu"),
+            precision=precision, chunk=chunk, skip_bad=skip_bad, overwrite=overwrite,
         )  # fmt: skip
         return
-    refuse_for_tables(workers, chunk)
+    refuse_for_tables(workers, chunk, engine, ray_address)
     table_suffix(out)
     check_outputs(out, overwrite=overwrite)
     the_space = open_space(space, [table], identity, zero, encoder, folder=folder)
@@ -78,7 +94,7 @@ def run(
     with progress_bar(f"encoding {len(read)} architectures") as report:
         if pretrained is not None:
             letter = "e"
-            vectors = pretrained.embed(read.architectures, report=report)
+            vectors = pretrained.embed(read.architectures, precision=precision, report=report)
         else:
             letter = "s"
             surrogate = FlowSurrogate.draw(

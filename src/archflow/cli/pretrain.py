@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
@@ -50,6 +51,16 @@ def run(
     form: FormName = "collapsed",
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Passes over the graphs.")] = None,
     batch: Annotated[int | None, typer.Option("--batch", min=1, help="Graphs a step.")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A schedule that takes a fraction of the time.")
+    ] = False,
+    patience: Annotated[
+        int | None,
+        typer.Option("--patience", min=1, help="End after so many epochs in a row without progress."),
+    ] = None,
+    weighted: Annotated[
+        bool, typer.Option("--weighted", help="Count equal graphs as often as they are there, not once.")
+    ] = False,
     width: Annotated[int | None, typer.Option("--width", min=1, help="Width of the encoder.")] = None,
     proxy: Annotated[
         str | None, typer.Option("--proxy", help="Column of --table to rank by (default: parameters).")
@@ -86,9 +97,10 @@ def run(
 
     Example: archflow pretrain --space nasbench201 --all --encoder gin --out encoders/gin
     """
-    from archflow.errors import UsageError
+    from archflow.errors import UsageError, plural
     from archflow.pretrain import PretrainConfig, parse_objectives, pretrain
-    from archflow.progress import progress_bar
+    from archflow.progress import progress_bar, silent
+    from archflow.training import ProcessLostError, launched_processes
 
     check_outputs(json, overwrite=overwrite)
     the_space = open_space(space, [table], identity, zero, folder=folder)
@@ -97,37 +109,44 @@ def run(
         raise UsageError("--proxy is for the objective proxy, which is not among --objective")
     architectures, column = _architectures(the_space, table, all_, sample, proxy, seed, skip_bad)
     config = PretrainConfig.for_space(space, encoder, form=cast("Form", form), seed=seed)
+    config = config.quick() if quick else config
     config = dataclasses.replace(
-        _changed(config, decoder_layers=decoder_layers),
+        _changed(config, decoder_layers=decoder_layers, patience=patience),
+        weighted=weighted,
         objectives=objectives,
         standardize=standardize,
         encoder=_changed(config.encoder, width=width),
         surrogate=_changed(config.surrogate, width=surrogate_width, alpha=alpha),
         training=_changed(config.training, epochs=epochs, batch_size=batch),
     )
-    try:
-        with progress_bar(f"pre-training {encoder}") as report:
-            trained = pretrain(
-                the_space,
-                architectures,
-                config,
-                proxy=column,
-                folder=out,
-                save_every=save_every,
-                resume=resume,
-                device=device,
-                report=report,
-            )
-    except KeyboardInterrupt:
-        if (out / "checkpoint.json").exists():
-            tell(f"{out}: the last whole epoch is saved; the same command with --resume goes on from it")
-        raise
+    with launched_processes(device) as processes:
+        bar = progress_bar(f"pre-training {encoder}") if processes.main else contextlib.nullcontext(silent)
+        try:
+            with bar as report:
+                trained = pretrain(
+                    the_space,
+                    architectures,
+                    config,
+                    proxy=column,
+                    folder=out,
+                    save_every=save_every,
+                    resume=resume,
+                    device=device,
+                    report=report,
+                    processes=processes,
+                )
+        except (KeyboardInterrupt, ProcessLostError):
+            if processes.main and (out / "checkpoint.json").exists():
+                tell(f"{out}: the last whole epoch is saved; the same command with --resume goes on from it")
+            raise
+    if not processes.main:
+        return
     record = trained.content()
     seen, losses = record["provenance"]["data"], record["provenance"]["losses"]
     tell(
         f"{out}: {encoder} pre-trained on {seen['architectures']} architectures "
-        f"({seen['distinct_graphs']} distinct graphs), loss {losses[0]:.4f} -> {losses[-1]:.4f}, "
-        f"{record['provenance']['seconds']:.0f} s"
+        f"({seen['distinct_graphs']} distinct graphs), loss {losses[0]:.4f} -> {losses[-1]:.4f} "
+        f"in {plural(len(losses), 'epoch')}, {record['provenance']['seconds']:.0f} s"
     )
     write_record(json, record)
 

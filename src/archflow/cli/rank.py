@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -40,12 +40,16 @@ from archflow.cli.common import (
 )
 from archflow.cli.folders import (
     Chunk,
+    EngineName,
+    RayAddress,
     Workers,
+    engine_for,
     is_folder,
     rank_tables,
     refuse_for_folder,
     refuse_for_tables,
 )
+from archflow.cli.precision import PrecisionName, tell_rank_change
 from archflow.cli.targets import Minimize, Pareto, TargetsIfAny, Weight, Where, choose_targets, read_weights
 from archflow.errors import TableError, UsageError
 
@@ -83,6 +87,7 @@ def run(
     pretrain_epochs: PretrainEpochs = None,
     seed: Seed = 0,
     device: Device = "auto",
+    precision: PrecisionName = "float32",
     skip_bad: SkipBad = False,
     duplicates: Duplicates = "error",
     identity: Identity = None,
@@ -90,6 +95,8 @@ def run(
     folder: Folder = None,
     workers: Workers = None,
     chunk: Chunk = None,
+    engine: EngineName = "processes",
+    ray_address: RayAddress = None,
     overwrite: Overwrite = False,
     json: Json = None,
 ) -> None:
@@ -103,35 +110,24 @@ def run(
     """
     from archflow.datasets.sources import table_suffix
     from archflow.predictors import Predictor, UnlikeWarning
+    from archflow.predictors.precision import in_precision, require_encoder
     from archflow.predictors.targets import Order
     from archflow.progress import progress_bar
 
-    if (model is None) == (labels is None):
-        raise UsageError("give either --labels and --target, or --model")
-    if model is not None:
-        _refuse_settings_of_model(context)
-    if labels is not None and not target:
-        raise UsageError("--labels needs --target, the column to predict")
-    if sum((candidates is not None, all_, sample is not None)) != 1:
-        raise UsageError("say what to rank with one of --candidates, --all and --sample")
+    _refuse_contradictions(context, labels, target, model, (candidates is not None, all_, sample is not None))
     weights, conditions = read_weights(weight), tuple(where or ())
     tables = is_folder(space, candidates)
     if tables:
         refuse_for_folder(pareto=pareto, columns=column or ())
     else:
-        refuse_for_tables(workers, chunk)
+        refuse_for_tables(workers, chunk, engine, ray_address)
         require_table(column or (), candidates)
     table_suffix(out)
     check_outputs(out, json, overwrite=overwrite)
-    ranked = None if tables else candidates
-    if space == ONNX and candidates is not None:
-        if not candidates.exists():
-            raise TableError(f"{candidates}: there is no such file or folder")
-        if folder and candidates.is_dir() and not candidates.resolve().is_relative_to(folder.resolve()):
-            raise UsageError(f"--candidates {candidates} is not in --folder {folder}; pass a folder in it")
-    if space == ONNX and candidates is None:  # all of them, or a sample of all
-        ranked = folder or (None if labels is None else labels.parent)
-    the_space = open_space(space, [labels, ranked], identity, zero, model or encoder, folder)
+    crew = engine_for(engine, workers, ray_address, device) if tables else None
+    files = _files_to_rank(candidates, labels, folder) if space == ONNX else candidates
+    read = [labels, None if tables else files]
+    the_space = open_space(space, read, identity, zero, model or encoder, folder)
     if labels is None:
         assert model is not None
         predictor = Predictor.load(model, the_space, device=device)
@@ -154,6 +150,7 @@ def run(
     else:
         require_table(names, candidates)
     Order.of(predictor.targets, weights, conditions, pareto)  # refused before anything is computed
+    require_encoder(predictor.method, precision)
     measured = known = None
     if labels is not None:
         measured = read_labels(labels, the_space, predictor.targets, skip_bad=skip_bad, duplicates=duplicates)
@@ -164,11 +161,12 @@ def run(
         with progress_bar(f"fitting {method}") as report:
             predictor.fit(measured.architectures, measured.values, columns=known, report=report)
         tell_explanation(predictor)
+    predictor = in_precision(predictor, precision)
     if tables:
         assert candidates is not None
         rank_tables(
             predictor, candidates, out, top=top, weights=weights, where=conditions,
-            workers=workers, chunk=chunk, skip_bad=skip_bad, overwrite=overwrite, json=json,
+            engine=crew, chunk=chunk, skip_bad=skip_bad, overwrite=overwrite, json=json,
         )  # fmt: skip
         return
     with telling_warnings(UnlikeWarning), progress_bar(f"ranking {len(chosen)} architectures") as report:
@@ -179,7 +177,8 @@ def run(
         texts = [the_space.format(architecture) for architecture in ranking.architectures]
     else:
         texts = [written[row] for row in ranking.rows]
-    _write(predictor, ranking, texts, len(chosen), out, json)
+    change = tell_rank_change(predictor, chosen, top)
+    _write(predictor, ranking, texts, len(chosen), change, out, json)
 
 
 def _write(
@@ -187,6 +186,7 @@ def _write(
     ranking: Ranking,
     texts: Sequence[str],
     candidates: int,
+    change: Mapping[str, Any],
     out: Path,
     json: Path | None,
 ) -> None:
@@ -207,6 +207,7 @@ def _write(
             "candidates": candidates,
             "unlike": 0 if ranking.unlike is None else int(ranking.unlike.sum()),
             "explanation": predictor.explain(),
+            **change,
             "top": [dict(zip(columns, row, strict=True)) for row in rows],
         },
     )
@@ -225,6 +226,24 @@ def _predictions(ranking: Ranking, names: Sequence[str]) -> dict[str, list[objec
     return columns if ranking.front is None else {**columns, "front": ranking.front.tolist()}
 
 
+def _refuse_contradictions(
+    context: typer.Context,
+    labels: Path | None,
+    target: Sequence[str] | None,
+    model: Path | None,
+    candidates: Sequence[bool],
+) -> None:
+    """Refuse options that exclude each other; `candidates` says which of the ways to name them were taken."""
+    if (model is None) == (labels is None):
+        raise UsageError("give either --labels and --target, or --model")
+    if model is not None:
+        _refuse_settings_of_model(context)
+    if labels is not None and not target:
+        raise UsageError("--labels needs --target, the column to predict")
+    if sum(candidates) != 1:
+        raise UsageError("say what to rank with one of --candidates, --all and --sample")
+
+
 def _refuse_settings_of_model(context: typer.Context) -> None:
     """Refuse options that a fitted model has decided already, instead of ignoring them."""
     fixed = ("target", "column", "method", "form", "minimize", "encoder", "pretrain_epochs")
@@ -235,3 +254,14 @@ def _refuse_settings_of_model(context: typer.Context) -> None:
         options = {"encoder": "pretrained"}
         names = ", ".join(f"--{options.get(name, name).replace('_', '-')}" for name in given)
         raise UsageError(f"{names} cannot go with --model; they were decided when it was fitted")
+
+
+def _files_to_rank(candidates: Path | None, labels: Path | None, folder: Path | None) -> Path | None:
+    """Return the table or the folder of the imported networks that are to be ranked."""
+    if candidates is None:  # all of them, or a sample of all
+        return folder or (None if labels is None else labels.parent)
+    if not candidates.exists():
+        raise TableError(f"{candidates}: there is no such file or folder")
+    if folder and candidates.is_dir() and not candidates.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(f"--candidates {candidates} is not in --folder {folder}; pass a folder in it")
+    return candidates

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from archflow.encoders.asynchronous import AsynchronousPass, Schedule
+from archflow.encoders.cones import Cones
 from archflow.encoders.message_passing import NodeEmbedding
-from archflow.graphs import GraphBatch
+from archflow.graphs import Columns, GraphBatch
 
 
 class DAGNN(nn.Module):
@@ -57,3 +58,24 @@ class DAGNN(nn.Module):
             last.append(states)
         nodes = self.join(torch.cat(last, dim=1)).index_select(0, schedule.places)  # (N, 2 D) to (N, D)
         return nodes, batch.mean_over_nodes(nodes)
+
+    @torch.no_grad()
+    def embed_cones(self, columns: Columns, device: torch.device | str = "cpu") -> Tensor:
+        """Return the graph embeddings of A graphs, (A, D), without dropout and gradients.
+
+        Each stack computes every distinct state once (`Cones`), and the mean over nodes is taken before the
+        last linear map, which it commutes with.
+        """
+        batch = GraphBatch.of(columns, device)
+        first, means = self.embedding(batch), []
+        for layers, backward in ((self.forward_layers, False), (self.backward_layers, True)):
+            cones = Cones.of(batch, backward=backward)
+            states = first.index_select(0, cones.first)
+            for layer in layers:
+                states = layer(states, cones.sweep)
+            mean = nn.functional.embedding_bag(
+                cones.places, states, batch.node_offsets, mode="mean", include_last_offset=True
+            )
+            means.append(mean)
+        embeddings: Tensor = self.join(torch.cat(means, dim=1))
+        return embeddings

@@ -101,11 +101,11 @@ class GatedGCNLayer(nn.Module):
         """Map distinct states (m, D) to the next layer's (n, D), block by block, without gradients.
 
         The exponentials of the gates are taken of nodes, not of edges: 1 / (1 + e^-k e^-q) is sigmoid(k + q).
+        A GPU, which has exponentials to spare, would have to be asked whether they are finite.
         """
         weights, biases = self.maps.weight.chunk(4), self.maps.bias.chunk(4)
         keys, queries, values, kept = map(nn.functional.linear, [states] * 4, weights, biases)
-        ranges = torch.stack([*keys.aminmax(), *queries.aminmax()]).abs()
-        small = bool(ranges.amax() < _LARGEST_EXPONENT)
+        small = states.device.type == "cpu" and _largest(keys, queries) < _LARGEST_EXPONENT
         if small:
             keys.neg_().exp_()
             queries.neg_().exp_()
@@ -121,3 +121,9 @@ class GatedGCNLayer(nn.Module):
                 else:
                     total[:some].addcmul_(sent, torch.sigmoid(receiving[:some] + gates))
             yield rows, total
+
+
+def _largest(*values: Tensor) -> float:
+    """Return the largest absolute value."""
+    ends = torch.stack([end for one in values for end in one.aminmax()])
+    return float(ends.abs().amax())

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from archflow.encoders.gated_gcn import GatedGCNLayer
 from archflow.encoders.message_passing import NodeEmbedding, undirected_edges
 from archflow.graphs import GraphBatch, generations
+from archflow.graphs.batch import on_device
 
 _HEADS = 4
 # Wave lengths of the position encoding: each twice the one before, up to longer than most paths.
@@ -134,20 +135,20 @@ def by_size(batch: GraphBatch) -> tuple[Tensor, list[int], list[int]]:
     Returns:
         The nodes in the order of the groups, (N,) int64; the distinct sizes; the number of graphs of each.
     """
-    lengths = torch.diff(batch.node_offsets)
-    sizes, counts = torch.unique(lengths, return_counts=True)
-    order = torch.argsort(lengths[batch.graph_ids], stable=True)
-    return order, sizes.tolist(), counts.tolist()
+    lengths = np.diff(batch.host.node_offsets)
+    sizes, counts = np.unique(lengths, return_counts=True)
+    order = np.argsort(np.repeat(lengths, lengths), kind="stable")
+    return on_device(order, batch.graph_ids.device), sizes.tolist(), counts.tolist()
 
 
 def positions(batch: GraphBatch) -> Tensor:
     """Return the longest path from a node without incoming edges and to one without outgoing ones, (N, 2)."""
-    ends = batch.sources.cpu().numpy(), batch.targets.cpu().numpy()
+    ends = batch.host.sources, batch.host.targets
     found = np.zeros((batch.n_nodes, 2), dtype=np.int64)
     for column, (senders, receivers) in enumerate((ends, ends[::-1])):
         for generation, step in enumerate(generations(senders, receivers, batch.n_nodes), start=1):
             found[step.nodes, column] = generation
-    return torch.from_numpy(found).to(batch.sources.device)
+    return on_device(found, batch.sources.device)
 
 
 def waves(numbers: Tensor, dtype: torch.dtype) -> Tensor:

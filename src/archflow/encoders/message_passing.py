@@ -35,7 +35,7 @@ class NodeEmbedding(nn.Module):
             return states
         values = batch.attributes  # (N, F)
         scaled = (torch.copysign(values.abs().log1p(), values) - self.centre) / self.spread
-        mapped: Tensor = self.attribute_map(torch.where(values == 0, 0.0, scaled))
+        mapped: Tensor = self.attribute_map(torch.where(values == 0, 0.0, scaled).to(states.dtype))
         return states + mapped
 
 

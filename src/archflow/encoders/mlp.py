@@ -52,7 +52,7 @@ class MLP(nn.Module):
             sent.index_select(0, batch.sources) + received.index_select(0, batch.targets)
         ).relu()  # (E, D)
         edge_counts = torch.diff(batch.edge_offsets)
-        graph_ids = torch.repeat_interleave(edge_counts)  # (E,)
+        graph_ids = torch.repeat_interleave(edge_counts, output_size=len(pairs))  # (E,)
         sums = pairs.new_zeros(batch.n_graphs, self.width).index_add(0, graph_ids, pairs)
         sizes = torch.stack([torch.diff(batch.node_offsets), edge_counts], dim=1).to(nodes.dtype)  # (B, 2)
         parts = [batch.mean_over_nodes(nodes), sums / sizes[:, 1:].clamp(min=1), sizes.log1p()]

@@ -17,6 +17,7 @@ from scipy import sparse
 from torch import Tensor, nn
 
 from archflow.graphs import Columns, GraphBatch
+from archflow.graphs.batch import on_device
 from archflow.graphs.columns import IntArray, offsets_of, ragged_positions
 from archflow.graphs.keys import mix
 
@@ -88,7 +89,7 @@ class Reads:
     @property
     def own(self) -> Tensor:
         """The state of the layer before that each state belongs to, (n,) int64."""
-        return self.senders.index_select(0, torch.from_numpy(self.offsets[:-1]).to(self.senders.device))
+        return self.senders.index_select(0, on_device(self.offsets[:-1], self.senders.device))
 
     def blocks(self) -> Iterator[Block]:
         """Yield all states block by block."""
@@ -97,7 +98,7 @@ class Reads:
             offsets = self.offsets[begin : rows.stop + 1]
             edges = np.bincount(np.diff(offsets) - 1)
             reach = np.cumsum(edges[::-1])[-2::-1].tolist()
-            starts = torch.from_numpy(offsets - offsets[0]).to(self.senders.device)
+            starts = on_device(offsets - offsets[0], self.senders.device)
             yield Block(rows, self.senders[offsets[0] : offsets[-1]], starts, reach)
 
     def collect(self, blocks: Iterable[tuple[slice, Tensor]], like: Tensor) -> Tensor:
@@ -161,7 +162,7 @@ class Sharing:
         size = _BLOCK if torch.device(device).type == "cpu" else max(len(members), 1)
 
         def moved(*arrays: IntArray) -> list[Tensor]:
-            return [torch.from_numpy(array).to(device) for array in arrays]
+            return [on_device(array, device) for array in arrays]
 
         counts = np.diff(adjacency.indptr).astype(np.int64)  # scipy may narrow them
         nodes, places = _grouped(colours[0], counts, members)
@@ -229,15 +230,21 @@ def _adjacency(columns: Columns) -> sparse.csr_array:
 
 def _colours(columns: Columns, adjacency: sparse.csr_array, layers: int) -> Iterator[UintArray]:
     """Yield a hash of each node's view, (N,), of no layer, then of one more each time."""
-    colours = mix(columns.operation_ids.astype(np.uint64), np.uint64(0))
-    for numbers in columns.attributes.T:
-        bits = np.ascontiguousarray(numbers).view(np.uint32).astype(np.uint64)
-        colours = mix(colours ^ bits, np.uint64(1))
+    colours = start_colours(columns.operation_ids, columns.attributes)
     yield colours
     for _ in range(layers):
         # The sum holds the node itself too, which is known: what is left are its neighbours.
         colours = mix(colours ^ mix(adjacency @ mix(colours, np.uint64(2)), np.uint64(3)), np.uint64(4))
         yield colours
+
+
+def start_colours(operation_ids: NDArray[np.integer], attributes: NDArray[np.float32]) -> UintArray:
+    """Hash what each node starts from, (N,): its operation, (N,), and its attributes, (N, F)."""
+    colours = mix(operation_ids.astype(np.uint64), np.uint64(0))
+    for numbers in attributes.T:
+        bits = np.ascontiguousarray(numbers).view(np.uint32).astype(np.uint64)
+        colours = mix(colours ^ bits, np.uint64(1))
+    return colours
 
 
 def _row_keys(colours: UintArray, columns: Columns) -> UintArray:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from archflow.encoders.asynchronous import Schedule, Sweep
+from archflow.encoders.cones import Cones
 from archflow.encoders.message_passing import NodeEmbedding
 from archflow.graphs import GraphBatch
+from archflow.graphs.batch import on_device
 
 # How far a time step moves the embedding of an operation, as in the paper's reference implementation.
 _STEP = 0.1
@@ -61,13 +64,17 @@ class TAGATES(nn.Module):
         """Embed a batch: node embeddings (N, D) and graph embeddings (B, D)."""
         schedule = Schedule.of(batch)
         operations = self.embedding(batch).index_select(0, schedule.order)  # (N, D)
-        # Each flow starts where nothing arrives.
-        first = _missing(schedule.places[batch.targets], batch.n_nodes)
-        last = _missing(schedule.places[batch.sources], batch.n_nodes)
-        start = torch.zeros_like(operations).index_copy(0, first, self.start.expand(len(first), -1))
+        # Each flow starts where nothing arrives, which in the order of the schedule comes first.
+        ends = np.bincount(schedule.host_places[batch.host.sources], minlength=batch.n_nodes) == 0
+        last = on_device(np.flatnonzero(ends), operations.device)
+        first = schedule.forward.sizes[0]
+        start = nn.functional.pad(self.start.expand(first, -1), (0, 0, 0, batch.n_nodes - first))
         *steps, flow = self.layers
+        # What arrives first depends on cones alone; gradients would not gain from it.
+        cones = None if torch.is_grad_enabled() else Cones.of(batch)
         for step in steps:
-            operations = step(operations, start, last, schedule)
+            operations = step(operations, start, last, schedule, cones)
+            cones = None
         states = self.dropout(flow(operations, start, schedule.forward))
         nodes = self.readout(states).index_select(0, schedule.places)
         return nodes, batch.mean_over_nodes(nodes)
@@ -88,7 +95,9 @@ class TimeStep(nn.Module):
         self.update = nn.Sequential(nn.Linear(3 * width, width), nn.ReLU(), nn.Linear(width, width))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, operations: Tensor, start: Tensor, last: Tensor, schedule: Schedule) -> Tensor:
+    def forward(
+        self, operations: Tensor, start: Tensor, last: Tensor, schedule: Schedule, cones: Cones | None = None
+    ) -> Tensor:
         """Update operations: (N, D) to (N, D), in the order of the schedule.
 
         Args:
@@ -96,8 +105,13 @@ class TimeStep(nn.Module):
             start: Where the forward flow starts, (N, D).
             last: The nodes that send nothing, (n,).
             schedule: The generations of the batch.
+            cones: The cones of the batch, if operations are those that nodes start from.
         """
-        forth = self.dropout(self.forth(operations, start, schedule.forward))  # (N, D)
+        if cones is None:
+            forth = self.forth(operations, start, schedule.forward)  # (N, D)
+        else:
+            forth = cones.spread(self.forth, schedule, operations, start)
+        forth = self.dropout(forth)
         turned = torch.zeros_like(forth).index_copy(0, last, self.turn(forth.index_select(0, last)))
         back = self.dropout(self.back(operations, turned, schedule.backward))  # (N, D)
         updated: Tensor = operations + _STEP * self.update(torch.cat([operations, forth, back], dim=1))
@@ -186,10 +200,3 @@ class _Flow(torch.autograd.Function):
             torch.mm(by_mapped_[visit], weight, out=by_message_[visit])
         by_weight = by_mapped.t() @ messages
         return by_mixed.mul(mapped), by_message, by_weight, by_mixed.sum(0), None
-
-
-def _missing(places: Tensor, count: int) -> Tensor:
-    """Return those of 0, ..., count - 1 that are not among `places`, ascending."""
-    missing = torch.ones(count, dtype=torch.bool, device=places.device)
-    missing[places] = False
-    return missing.nonzero().squeeze(1)

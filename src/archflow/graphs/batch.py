@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Self
+from functools import cached_property
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from archflow.graphs.columns import Columns
+from archflow.graphs.columns import Columns, IntArray
+
+
+class HostGraphs(NamedTuple):
+    """What can be asked of a batch's graphs off the device: the arrays that `GraphBatch` names so."""
+
+    operation_ids: IntArray
+    sources: IntArray
+    targets: IntArray
+    node_offsets: IntArray
+    edge_offsets: IntArray
+    attributes: NDArray[np.float32]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,17 +50,22 @@ class GraphBatch:
     @classmethod
     def of(cls, columns: Columns, device: torch.device | str = "cpu") -> Self:
         """Build a batch from columns by array slicing alone."""
-        sources, targets = columns.global_edges()
-        arrays = (
+        host = HostGraphs(
             columns.operation_ids.astype(np.int64),
-            sources,
-            targets,
-            columns.node_rows(),
+            *columns.global_edges(),
             columns.node_offsets.copy(),
             columns.edge_offsets.copy(),
             columns.attributes.copy(),
         )
-        return cls(*(torch.from_numpy(array).to(device) for array in arrays))
+        moved = {name: on_device(array, device) for name, array in host._asdict().items()}
+        batch = cls(graph_ids=on_device(columns.node_rows(), device), **moved)
+        batch.__dict__["host"] = host
+        return batch
+
+    @cached_property
+    def host(self) -> HostGraphs:
+        """The graphs off the device; they only come back from there if `of` did not send them."""
+        return HostGraphs(*(getattr(self, name).cpu().numpy() for name in HostGraphs._fields))
 
     def to_columns(self) -> Columns:
         """Take the batch apart again: exactly the columns it was built from."""
@@ -74,9 +92,20 @@ class GraphBatch:
     def to(self, device: torch.device | str) -> Self:
         """Return the batch on another device."""
         fields = {field.name: getattr(self, field.name).to(device) for field in dataclasses.fields(self)}
-        return dataclasses.replace(self, **fields)
+        moved, host = dataclasses.replace(self, **fields), self.__dict__.get("host")
+        if host is not None:
+            moved.__dict__["host"] = host
+        return moved
 
     def mean_over_nodes(self, values: Tensor) -> Tensor:
         """Average node values over each graph: (N, D) to (B, D)."""
         sums = values.new_zeros(self.n_graphs, values.shape[1]).index_add(0, self.graph_ids, values)
         return sums / torch.diff(self.node_offsets).to(values.dtype).unsqueeze(1)
+
+
+def on_device(array: NDArray[Any], device: torch.device | str) -> Tensor:
+    """Return an array as a tensor on a device: of a GPU without waiting for it, on the CPU without a copy."""
+    tensor = torch.from_numpy(array)
+    if torch.device(device).type == "cuda":  # which only copies from pinned memory while others go on
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 import time
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +12,7 @@ from torch import Tensor, nn
 from archflow.graphs import Architecture
 from archflow.networks.cell import CellNetwork
 from archflow.networks.tasks import Task, TaskData
+from archflow.workers import one_thread
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +48,7 @@ def train_network(architecture: Architecture, task: Task, seed: int) -> TrainedN
     """
     network, seconds = _fit(architecture, task, seed)
     data = task.data()
-    with _one_thread():
+    with one_thread():
         accuracy = accuracy_percent(network, data.valid_images, data.valid_labels)
     return TrainedNetwork(accuracy, seconds, sum(weight.numel() for weight in network.parameters()))
 
@@ -77,7 +76,7 @@ def accuracy_percent(network: nn.Module, images: Tensor, labels: Tensor) -> floa
 
 def _fit(architecture: Architecture, task: Task, seed: int) -> tuple[CellNetwork, float]:
     data = task.data()
-    with _one_thread(), torch.random.fork_rng(devices=[]):
+    with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = CellNetwork(
             architecture, task.channels, image_channels=data.train_images.shape[1], classes=task.classes
@@ -113,13 +112,3 @@ def _set_norm_statistics(network: CellNetwork, images: Tensor) -> None:
         norm.momentum = None  # a plain average, here over the one batch of all images
     with torch.no_grad():
         network.train()(images)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from scipy.special import ndtri
-from scipy.stats import norm, rankdata
+from scipy.special import ndtr, ndtri
 
 from archflow.errors import TableError, UsageError, plural
 from archflow.graphs import ArchitectureTable
@@ -98,7 +97,7 @@ class Blend:
 
     def spread(self, table: ArchitectureTable, report: Report = silent) -> FloatArray:
         """Return half of the width of the central interval that holds 68 % of new labels, (A,)."""
-        lower, upper = self.interval(table, float(2 * norm.cdf(1) - 1), report)
+        lower, upper = self.interval(table, float(2 * ndtr(1) - 1), report)
         return np.asarray((upper - lower) / 2)
 
     def interval(
@@ -184,6 +183,8 @@ class Blend:
 
 def normal_scores(values: FloatArray) -> FloatArray:
     """Return the Gaussian quantiles of the values' ranks, ties averaged, of unit variance, (N,)."""
+    from scipy.stats import rankdata  # here, because importing it takes long
+
     scores = ndtri((rankdata(values) - 0.5) / len(values))
     return np.asarray(scores / scores.std())
 

@@ -7,7 +7,6 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.ensemble import ExtraTreesRegressor
 
 from archflow.graphs import ArchitectureTable
 from archflow.predictors.blocks import VIEW_OF_FORM, VIEWS, FeatureBlocks, Standardiser
@@ -18,6 +17,7 @@ from archflow.pretrain import PretrainedEncoder
 from archflow.progress import Report, silent
 from archflow.protocols import FloatArray
 from archflow.training import TrainingConfig
+from archflow.workers import threads_for
 
 _ROWS = 4_096  # whose kernel with the labels is held at once
 _MOST_APART = 32  # columns of a block that get a kernel each
@@ -87,10 +87,11 @@ class KernelExpert:
             (scale, self._blocks.of(table, name)[:, columns])
             for scale, (name, columns) in zip(self._standardisers, self._parts, strict=True)
         ]
-        parts = [
-            self._process.predict([scale(block[begin : begin + _ROWS]) for scale, block in own])
-            for begin in range(0, len(table), _ROWS)
-        ]
+        with threads_for(len(self.left_out)):
+            parts = [
+                self._process.predict([scale(block[begin : begin + _ROWS]) for scale, block in own])
+                for begin in range(0, len(table), _ROWS)
+            ]
         means, variances = zip(*parts, strict=True) if parts else ((), ())
         return np.concatenate([np.zeros(0), *means]), np.concatenate([np.zeros(0), *variances])
 
@@ -122,6 +123,8 @@ class TreesExpert:
     """
 
     def __init__(self, blocks: FeatureBlocks, labels: Labels, seed: int) -> None:
+        from sklearn.ensemble import ExtraTreesRegressor  # here, because importing it is slow
+
         self._blocks, targets = blocks, labels.values
         self._trees = ExtraTreesRegressor(
             _TREES,

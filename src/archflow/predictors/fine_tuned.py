@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from archflow.encoders import EncoderConfig, fit_scale
-from archflow.encoders.embedding import embed
+from archflow.encoders.embedding import Precision, embed
 from archflow.errors import UsageError
 from archflow.graphs import Form, GraphBatch, Operations
+from archflow.graphs.batch import on_device
 from archflow.graphs.table import ArchitectureTable
 from archflow.metrics import kendall_tau
 from archflow.predictors.labels import Labels
@@ -27,6 +28,7 @@ from archflow.protocols import FloatArray
 from archflow.training import TrainingConfig, pairwise_hinge, train
 from archflow.training.checkpoints import load_weights
 from archflow.training.loop import seeded
+from archflow.workers import threads_for
 
 _PASSES = 8
 
@@ -76,7 +78,12 @@ class FineTuned:
         operations: The vocabulary.
         seed: Seed of the head, of a fresh encoder and of training.
         device: Where to train and predict.
+
+    Attributes:
+        precision: What the encoder computes in where it predicts; it is fitted in float32 first.
     """
+
+    precision: Precision = "float32"
 
     def __init__(
         self,
@@ -130,7 +137,7 @@ class FineTuned:
         def loss(rows: Tensor) -> Tensor:
             batch = GraphBatch.of(columns.take(rows.numpy()), self.device)
             scores = self.module["head"](self.module["encoder"](batch)[1]).squeeze(1)
-            return pairwise_hinge(scores, targets[rows.to(self.device)], config.margin)
+            return pairwise_hinge(scores, targets[on_device(rows.numpy(), self.device)], config.margin)
 
         def after_epoch(epochs: int, _: float) -> None:
             nonlocal best, best_tau
@@ -141,15 +148,16 @@ class FineTuned:
             elif 2 * epochs > config.training.epochs:
                 averaged.update_parameters(self.module)
 
-        train(
-            self.module,
-            loss,
-            len(labels.values),
-            config.training,
-            seed=self.seed,
-            after_epoch=after_epoch,
-            report=report,
-        )
+        with threads_for(config.training.batch_size):
+            train(
+                self.module,
+                loss,
+                len(labels.values),
+                config.training,
+                seed=self.seed,
+                after_epoch=after_epoch,
+                report=report,
+            )
         self.module.load_state_dict(best if validation is not None else averaged.module.state_dict())
         self.module.eval()
 
@@ -184,6 +192,7 @@ class FineTuned:
             head=self.module["head"],
             device=self.device,
             dropout=dropout,
+            precision=self.precision,
             report=lambda done, total: report(done, total, ""),
         )
         return scores.reshape(-1).astype(np.float64)

@@ -24,6 +24,7 @@ from archflow.pretrain import PretrainedEncoder
 from archflow.progress import Report, silent
 from archflow.protocols import FittedPredictor, FloatArray
 from archflow.training import resolve_device
+from archflow.workers import threads_for
 
 _BASELINES: Mapping[str, Callable[[Labels, int], FittedPredictor]] = {
     "random": RandomOrder,
@@ -67,6 +68,10 @@ class Fitting:
             validation: More labels, that choose the epoch of a fine-tuned encoder.
             report: Progress.
         """
+        with threads_for(len(labels.values)):
+            return self._fit(labels, validation, report)
+
+    def _fit(self, labels: Labels, validation: Labels | None, report: Report) -> FittedPredictor:
         method, seed = self._method, self._config.seed
         if method.views is not None:
             return Blend(

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from sklearn.ensemble import RandomForestRegressor
 
 from archflow.graphs import ArchitectureTable
 from archflow.predictors.labels import Labels
@@ -28,6 +27,8 @@ class Forest:
     """
 
     def __init__(self, labels: Labels, seed: int, features: Callable[[ArchitectureTable], csr_array]) -> None:
+        from sklearn.ensemble import RandomForestRegressor  # here, because importing it is slow
+
         self._features = features
         known = features(labels.table)
         self._used = np.unique(known.indices)  # the others are 0 for every labelled architecture

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from archflow.encoders import EncoderConfig
+from archflow.encoders.embedding import Precision
 from archflow.errors import UsageError
 from archflow.files import require_absent
 from archflow.graphs import DEFAULT_FORM, Architecture, ArchitectureTable, Form
@@ -58,6 +59,9 @@ class Predictor:
         fine_tuning: How encoders are fine-tuned.
         sizes: The sizes of an encoder that starts afresh; a pre-trained one has its own.
 
+    Attributes:
+        precision: What its encoder computes in; `in_precision` gives one with another.
+
     Raises:
         UnknownNameError: There is no such method or form.
         UsageError: The device is not there; an encoder is given to a method that takes none; the encoder, its
@@ -65,6 +69,8 @@ class Predictor:
             directions of targets are not equally many, or a name is given twice; the method takes no columns.
         CheckpointError: The encoder was trained for another vocabulary.
     """
+
+    precision: Precision = "float32"
 
     def __init__(
         self,

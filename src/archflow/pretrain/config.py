@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from archflow.encoders import EncoderConfig
@@ -13,6 +13,12 @@ from archflow.flow import PUBLISHED, SurrogateConfig
 from archflow.graphs import DEFAULT_FORM, FORMS, Form
 from archflow.pretrain.registry import OBJECTIVES
 from archflow.training import TrainingConfig
+
+_PROGRESS = 0.99  # an epoch's loss over the lowest one before it
+_QUICK = TrainingConfig(
+    epochs=80, batch_size=64, learning_rate=2e-3, gradient_norm=1.0, schedule="cosine", warm_up_epochs=1
+)
+_ADDED = {"patience": None, "weighted": False}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +36,10 @@ class PretrainConfig:
         decoder_layers: Linear maps in the flow decoder.
         training: Epochs, batch size and optimizer settings.
         seed: Seed of the weights, the surrogate's draw and the order of batches.
+        patience: Epochs in a row that may pass without the mean training loss falling by a hundredth of its
+            lowest so far; the run then ends. None lets it run for all its epochs.
+        weighted: Whether a graph counts as often as the table holds it, as in the paper, which trains on
+            every architecture; otherwise each distinct graph counts once.
     """
 
     encoder: EncoderConfig = EncoderConfig()
@@ -42,6 +52,8 @@ class PretrainConfig:
     decoder_layers: int = 2
     training: TrainingConfig = TrainingConfig(epochs=200, batch_size=256)
     seed: int = 0
+    patience: int | None = None
+    weighted: bool = False
 
     def __post_init__(self) -> None:
         if self.form not in FORMS:
@@ -60,6 +72,8 @@ class PretrainConfig:
         object.__setattr__(self, "objectives", ordered)
         if self.decoder_layers < 1:
             raise UsageError(f"decoder_layers must be at least 1, not {self.decoder_layers}")
+        if self.patience is not None and self.patience < 1:
+            raise UsageError(f"patience must be at least 1, or None to train on, not {self.patience}")
 
     @classmethod
     def for_space(
@@ -84,9 +98,27 @@ class PretrainConfig:
         config = cls(encoder=EncoderConfig.default(encoder), form=form, surrogate=surrogate, seed=seed)
         return config if objectives is None else dataclasses.replace(config, objectives=objectives)
 
+    def quick(self) -> PretrainConfig:
+        """Return these choices with a schedule that needs a fraction of the time for the same loss.
+
+        Smaller batches, and larger steps that are clipped and shrink to nothing (benchmarks/pretraining.py).
+        """
+        return dataclasses.replace(self, training=_QUICK)
+
+    def finished(self, losses: Sequence[float]) -> bool:
+        """Return whether a run is over that has these mean training losses, one an epoch."""
+        lowest, waited = math.inf, 0
+        for loss in losses:
+            lowest, waited = (loss, 0) if loss < _PROGRESS * lowest else (lowest, waited + 1)
+        return len(losses) >= self.training.epochs or (self.patience is not None and waited >= self.patience)
+
     def to_json(self) -> dict[str, Any]:
-        """Return the choices as nested dicts."""
-        return dataclasses.asdict(self)
+        """Return the choices as nested dicts; those that came later are left out where they change nothing.
+
+        Settings that were written before there were such choices thus stay equal to today's.
+        """
+        value = dataclasses.asdict(self)
+        return {name: choice for name, choice in value.items() if _ADDED.get(name, ...) != choice}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> PretrainConfig:

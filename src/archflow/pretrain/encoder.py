@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from archflow.encoders.embedding import embed
+from archflow.encoders.embedding import Precision, embed
 from archflow.errors import CheckpointError
 from archflow.graphs import ArchitectureTable, Operations
 from archflow.pretrain.config import PretrainConfig
@@ -40,16 +40,30 @@ class PretrainedEncoder:
     provenance: Mapping[str, Any]
 
     def embed(
-        self, table: ArchitectureTable, *, report: Callable[[int, int], None] | None = None
+        self,
+        table: ArchitectureTable,
+        *,
+        precision: Precision = "float32",
+        report: Callable[[int, int], None] | None = None,
     ) -> NDArray[np.float32]:
-        """Embed A architectures as written: (A, D) float32.
+        """Embed architectures.
+
+        Args:
+            table: A architectures as written.
+            precision: What the encoder computes in.
+            report: Called with (graphs done, graphs to do).
+
+        Returns:
+            (A, D) float32.
 
         Raises:
             CheckpointError: The table counts operations in another vocabulary.
+            UnknownNameError: There is no such precision.
         """
         require_vocabulary(self.operations, table.operations, "this encoder")
         device = next(self.module.parameters()).device
-        return embed(self.module, table.in_form(self.config.form), device=device, report=report)
+        formed = table.in_form(self.config.form)
+        return embed(self.module, formed, device=device, precision=precision, report=report)
 
     def content(self) -> dict[str, Any]:
         """Return everything but the weights, as JSON holds it."""

@@ -59,9 +59,10 @@ class MaskedOperations(nn.Module):
 
     def _embed(self, view: View, hidden: Tensor) -> Tensor:
         """Return the node embeddings, (N, D), where the encoder sees a token for each hidden node."""
+        own = hidden[view.own_nodes].unsqueeze(1)
 
         def hide(module: nn.Module, arguments: tuple[object, ...], states: Tensor) -> Tensor:
-            return torch.where(hidden.unsqueeze(1), self.token, states)
+            return torch.where(own, self.token, states)
 
         starts = [module for module in view.encoder.modules() if isinstance(module, NodeEmbedding)]
         if not starts:

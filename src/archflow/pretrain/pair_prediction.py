@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -60,17 +61,21 @@ def places(batch: GraphBatch) -> Tensor:
     return every - batch.node_offsets[batch.graph_ids]
 
 
+def _largest(batch: GraphBatch) -> int:
+    """Return the number of nodes of the largest graph."""
+    return int(np.diff(batch.host.node_offsets).max())
+
+
 def by_graph(batch: GraphBatch, values: Tensor) -> Tensor:
     """Return node values (N, D) graph by graph, (B, n, D), zeros behind the last node of smaller graphs."""
-    largest = int(torch.diff(batch.node_offsets).max())
-    padded = values.new_zeros(batch.n_graphs, largest, values.shape[1])
+    padded = values.new_zeros(batch.n_graphs, _largest(batch), values.shape[1])
     return padded.index_put((batch.graph_ids, places(batch)), values)
 
 
 def edges_between(batch: GraphBatch) -> Tensor:
     """Return where an edge goes from one node to another, (B, n, n) bool."""
-    largest = int(torch.diff(batch.node_offsets).max())
-    joined = batch.graph_ids.new_zeros(batch.n_graphs, largest, largest, dtype=torch.bool)
+    shape = batch.n_graphs, _largest(batch), _largest(batch)
+    joined = batch.graph_ids.new_zeros(*shape, dtype=torch.bool)
     numbers = places(batch)
     joined[batch.graph_ids[batch.sources], numbers[batch.sources], numbers[batch.targets]] = True
     return joined

@@ -19,6 +19,7 @@ from archflow.errors import CheckpointError, UsageError
 from archflow.files import require_absent
 from archflow.flow import FlowSurrogate
 from archflow.graphs import ArchitectureTable, AttributeScale, GraphBatch
+from archflow.graphs.batch import on_device
 from archflow.pretrain.config import PretrainConfig
 from archflow.pretrain.encoder import PretrainedEncoder
 from archflow.pretrain.registry import Material, build_objectives
@@ -35,6 +36,7 @@ from archflow.training.checkpoints import (
     with_prefix,
     without_prefix,
 )
+from archflow.training.distributed import ALONE, Processes, ProcessLostError
 from archflow.training.loop import make_optimizer, seeded
 
 
@@ -49,12 +51,13 @@ def pretrain(
     resume: bool = False,
     device: str = "auto",
     report: Report = silent,
+    processes: Processes = ALONE,
 ) -> PretrainedEncoder:
     """Pre-train an encoder on pretext tasks, by default as FGP: reconstruct the flow surrogate, rank a proxy.
 
-    Each distinct graph of the table counts once, in the form that the encoder sees. No label is used; whose
-    architectures the table holds, the test ones included or not, is the caller's choice, and the provenance
-    records their digest.
+    Each distinct graph of the table counts once, in the form that the encoder sees, unless `config.weighted`
+    lets it count as often as it is there. No label is used; whose architectures the table holds, the test
+    ones included or not, is the caller's choice, and the provenance records their digest.
 
     Args:
         space: The search space, for its vocabulary and its parameter counts.
@@ -66,8 +69,9 @@ def pretrain(
         save_every: Epochs between checkpoints.
         resume: Go on from the checkpoint in `folder`, to the very weights of an uninterrupted run (on one CPU
             thread); without a checkpoint there, start.
-        device: "auto", "cpu", "cuda" and the like.
+        device: "auto", "cpu", "cuda" and the like; for several processes, `launched_processes` decides.
         report: Progress.
+        processes: The processes that call this together; only the main one reports and writes to `folder`.
 
     Returns:
         The pre-trained encoder, on the CPU.
@@ -78,38 +82,53 @@ def pretrain(
         OutputExistsError: `folder` exists and `resume` is false.
         CheckpointError: The checkpoint to resume is damaged, or of another run.
         KeyboardInterrupt: On Ctrl-C, after the last whole epoch was saved.
+        ProcessLostError: Another of the processes is gone; after the last whole epoch was saved, too.
     """
     if save_every < 1:
         raise UsageError(f"save_every must be at least 1, not {save_every}")
-    run = _Run(space, table, config, proxy, resolve_device(device))
+    if config.training.batch_size < processes.count:
+        raise UsageError(
+            f"a batch of {config.training.batch_size} is less than one graph for each of "
+            f"{processes.count} processes; make it larger, or start fewer"
+        )
+    where = resolve_device(device) if processes.count == 1 else processes.device
+    run = _Run(space, table, config, proxy, where, processes)
+    begun = resume and folder is not None and has_checkpoint(folder)
     if folder is not None:
-        if resume and has_checkpoint(folder):
+        if begun:
             run.restore(*load_checkpoint(folder), where=str(folder))
         else:
             require_absent(folder, overwrite=resume, way_out="resume the run in it")
-            run.save(folder)
+    processes.require_same(run.identity())  # also, all have looked at the folder before one writes to it
+    if folder is not None and not begun:
+        run.save(folder)
 
-    def after_epoch(epochs: int, loss: float) -> None:
+    def after_epoch(epochs: int, loss: float) -> bool:
         run.remember(epochs, loss)
         if folder is not None and (epochs % save_every == 0 or run.finished):
             run.save(folder)
+        return run.finished
 
-    try:
-        train(
-            run.module,
-            run.loss,
-            len(run.columns),
-            config.training,
-            seed=config.seed,
-            optimizer=run.optimizer,
-            first_epoch=run.kept.epochs,
-            after_epoch=after_epoch,
-            report=report,
-        )
-    except KeyboardInterrupt:
-        if folder is not None:
-            run.save(folder)
-        raise
+    with processes.stopping_together():
+        try:
+            if not run.finished:
+                train(
+                    run.module,
+                    run.loss,
+                    len(run.graphs),
+                    config.training,
+                    seed=config.seed,
+                    optimizer=run.optimizer,
+                    first_epoch=run.kept.epochs,
+                    after_epoch=after_epoch,
+                    report=report if processes.main else silent,
+                    processes=processes,
+                )
+        except (KeyboardInterrupt, ProcessLostError):
+            if folder is not None:
+                run.save(folder)
+            raise
+    processes.wait()  # for the last checkpoint
     return run.result()
 
 
@@ -132,6 +151,7 @@ class _Run:
         config: PretrainConfig,
         proxy: FloatArray | None,
         device: torch.device,
+        processes: Processes = ALONE,
     ) -> None:
         if not len(table):
             raise UsageError("pre-training needs at least one architecture; the table is empty")
@@ -153,6 +173,7 @@ class _Run:
             raise UsageError("there is nothing to rank by: the proxy needs at least two different values")
         self.space, self.config, self.device = space, config, device
         self.columns = formed.columns.take(distinct)
+        self.graphs = np.argsort(order)[graph_of] if config.weighted else np.arange(len(distinct))
         scale = AttributeScale.of(self.columns)
         self.surrogate = FlowSurrogate.draw(space.operations, config.surrogate, config.seed, scale)
         with seeded(config.seed):
@@ -160,6 +181,7 @@ class _Run:
             fit_scale(encoder, self.columns)
             objectives = build_objectives(Material(config, formed[distinct], self.surrogate, ranked))
         self.module = nn.ModuleDict({"encoder": encoder, "objectives": objectives}).to(device)
+        self.processes, self.shared_encoder = processes, processes.sharing(encoder)
         self.optimizer = make_optimizer(self.module, config.training)
         self.data = {
             "architectures": len(table),
@@ -173,15 +195,19 @@ class _Run:
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done."""
-        return self.kept.epochs >= self.config.training.epochs
+        """Whether no epoch is left to do."""
+        return self.config.finished(self.kept.losses)
+
+    def identity(self) -> str:
+        """Return what is the same in all processes of a run."""
+        return repr((self.config, self.data, self.kept.epochs, self.kept.losses))
 
     def loss(self, rows: Tensor) -> Tensor:
-        """Return the mean loss, (), of rows (B,) of the distinct graphs."""
-        batch = GraphBatch.of(self.columns.take(rows.numpy()), self.device)
-        value: Tensor = self.module["objectives"](
-            PretextView(self.module["encoder"], batch, rows.to(self.device))
-        )
+        """Return the mean loss, (), of rows (B,) of `graphs`, the distinct graphs to train on in an epoch."""
+        graphs = self.graphs[rows.numpy()]
+        batch = GraphBatch.of(self.columns.take(graphs), self.device)
+        view = PretextView(self.shared_encoder, batch, on_device(graphs, self.device))
+        value: Tensor = self.module["objectives"](view)
         return value
 
     def remember(self, epochs: int, loss: float) -> None:
@@ -190,6 +216,8 @@ class _Run:
 
     def save(self, folder: Path) -> None:
         """Write the state that `remember` kept; of a finished run, what using the encoder needs."""
+        if not self.processes.main:
+            return
         tensors = self.kept.tensors
         if self.finished:
             tensors = {name: tensor for name, tensor in tensors.items() if name.startswith("encoder.")}
@@ -199,17 +227,18 @@ class _Run:
         """Go back to a saved state of this same run."""
         saved = PretrainedEncoder.restore(tensors, content, where, self.space.operations)
         mine, theirs = (_flat(config.to_json()) for config in (self.config, saved.config))
-        for key, wanted in mine.items():
-            if wanted != theirs[key]:
+        for key in mine | theirs:
+            if mine.get(key) != theirs.get(key):
                 raise CheckpointError(
-                    f"{where}: cannot resume with {key} = {wanted}; the run was begun with {theirs[key]}"
+                    f"{where}: cannot resume with {key} = {mine.get(key)}; "
+                    f"the run was begun with {theirs.get(key)}"
                 )
         for key, what in (("digest", "on other architectures"), ("proxy_digest", "with another proxy")):
             if saved.provenance["data"][key] != self.data[key]:
                 raise CheckpointError(f"{where}: cannot resume, the run was begun {what}")
         self._seconds_before = saved.provenance["seconds"]
         epochs, losses = int(saved.provenance["epochs"]), list(saved.provenance["losses"])
-        if epochs >= self.config.training.epochs:
+        if self.config.finished(losses):
             self.module["encoder"] = saved.module.to(self.device)
             self.kept = _Kept(epochs, losses, self._state())
             return
@@ -231,6 +260,7 @@ class _Run:
             "data": self.data,
             "epochs": self.kept.epochs,
             "losses": self.kept.losses,
+            "processes": self.processes.count,
             "seconds": round(self._seconds_before + time.perf_counter() - self._started, 3),
             "versions": versions(),
         }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from functools import cached_property
 
 from torch import Tensor, nn
 
 from archflow.graphs import GraphBatch
+from archflow.training.distributed import SharedEncoder
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,9 +27,9 @@ class PretextView:
     rows: Tensor
 
     @cached_property
-    def _embeddings(self) -> tuple[Tensor, Tensor]:
-        nodes, graphs = self.encoder(self.batch)
-        return nodes, graphs
+    def _embeddings(self) -> Sequence[Tensor]:
+        pair: Sequence[Tensor] = self.encoder(self.batch)
+        return pair
 
     @property
     def nodes(self) -> Tensor:
@@ -38,3 +40,8 @@ class PretextView:
     def graphs(self) -> Tensor:
         """The graph embeddings, (B, D)."""
         return self._embeddings[1]
+
+    @property
+    def own_nodes(self) -> slice:
+        """The nodes that the encoder sees in this process: all, unless several processes share the batch."""
+        return self.encoder.own_nodes(self.batch) if isinstance(self.encoder, SharedEncoder) else slice(None)

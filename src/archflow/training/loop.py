@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from archflow.errors import ArchflowError, UsageError
 from archflow.progress import Report, silent
+from archflow.training.distributed import ALONE, Processes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +70,7 @@ class DivergedError(ArchflowError, ArithmeticError):
     """A loss that is no longer a finite number."""
 
 
-AfterEpoch = Callable[[int, float], None]
+AfterEpoch = Callable[[int, float], bool | None]
 
 
 def make_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
@@ -90,6 +91,7 @@ def train(
     first_epoch: int = 0,
     after_epoch: AfterEpoch | None = None,
     report: Report = silent,
+    processes: Processes = ALONE,
 ) -> list[float]:
     """Train a module in place.
 
@@ -104,14 +106,16 @@ def train(
         seed: Seed of order and dropout; the caller's random state is left alone.
         optimizer: The optimizer to go on with; by default a new `make_optimizer`.
         first_epoch: Epochs that are done already.
-        after_epoch: Called with (epochs done, mean loss) after each epoch.
+        after_epoch: Called with (epochs done, mean loss) after each epoch; True ends the training.
         report: Progress, called after each epoch with (epochs done, epochs, the loss in words).
+        processes: The processes that train this module together, each with a loss of the whole batch.
 
     Returns:
         The mean loss of each epoch trained.
 
     Raises:
         DivergedError: The loss became NaN or infinite.
+        ProcessLostError: Another of the processes is gone.
     """
     optimizer = optimizer or make_optimizer(module, config)
     history = []
@@ -126,19 +130,20 @@ def train(
                 optimizer.zero_grad(set_to_none=True)
                 value = loss(rows)
                 value.backward()  # type: ignore[no-untyped-call]
+                processes.average_gradients(module)
                 if config.gradient_norm is not None:
                     nn.utils.clip_grad_norm_(module.parameters(), config.gradient_norm)
                 optimizer.step()
                 losses.append(value.detach() * len(rows))
-        mean = float(torch.stack(losses).sum()) / n_rows
+        mean = processes.agreed(float(torch.stack(losses).sum()) / n_rows)
         if not np.isfinite(mean):
             raise DivergedError(
                 f"the training loss became {mean} in epoch {epoch + 1}; try a smaller learning rate"
             )
         history.append(mean)
         report(epoch + 1, config.epochs, f"loss {mean:.4f}")
-        if after_epoch is not None:
-            after_epoch(epoch + 1, mean)
+        if after_epoch is not None and after_epoch(epoch + 1, mean):
+            break
     return history
 
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from archflow.datasets.sources import ARCH
+from archflow.encoders.embedding import Precision, require_precision
 from archflow.errors import UsageError
 from archflow.files import atomic_path
 from archflow.flow import FlowSurrogate
@@ -72,6 +73,7 @@ class Workplace:
         state: Where it is written down what is finished.
         space: The search space.
         source: What encodes, or where a pre-trained encoder is saved.
+        precision: What a pre-trained encoder computes in.
         chunk: Most rows in memory at once.
         skip_bad: Whether bad rows are left out.
     """
@@ -81,6 +83,7 @@ class Workplace:
     state: State
     space: Space
     source: PretrainedEncoder | FlowSurrogate | Path
+    precision: Precision
     chunk: int
     skip_bad: bool
 
@@ -94,7 +97,7 @@ class Workplace:
     def vectors(self, table: ArchitectureTable) -> NDArray[np.float32]:
         """Encode A architectures, (A, D)."""
         if isinstance(self.encoder, PretrainedEncoder):
-            return self.encoder.embed(table)
+            return self.encoder.embed(table, precision=self.precision)
         return self.encoder(table, chunk=self.chunk).astype(np.float32, copy=False)
 
     def schema(self, *, texts: bool) -> pa.Schema:
@@ -151,6 +154,7 @@ def encode_folder(
     folder: Path | str,
     out: Path | str,
     *,
+    precision: Precision = "float32",
     chunk: int = DEFAULT_CHUNK,
     workers: int = 1,
     skip_bad: bool = False,
@@ -173,6 +177,7 @@ def encode_folder(
         space: The search space.
         folder: Folders in it are left alone.
         out: Folder of vectors; of this encoder, or new.
+        precision: What a pre-trained encoder computes in; the surrogate has its own.
         chunk: Most rows that a process holds at once.
         workers: Processes; one is this one.
         skip_bad: Leave out rows that are no architectures and files that are damaged, each of these whole.
@@ -188,6 +193,7 @@ def encode_folder(
         TableError: There is no such folder, or a file or row is bad.
         UsageError: There is no Parquet file, a number is below 1, or the output holds something else.
         CheckpointError: The encoder is for another vocabulary.
+        UnknownNameError: There is no such precision.
         JobError: A file failed for another reason, such as a full disk.
         KeyboardInterrupt: Ctrl-C, with a text that says how to go on.
     """
@@ -195,6 +201,7 @@ def encode_folder(
     if chunk < 1:
         raise UsageError(f"chunk must be at least 1, not {chunk}")
     engine = engine or engine_of(workers)
+    require_precision(precision)
     require_vocabulary(encoder.operations, space.operations, "this encoder")
     paths = files_in(folder)
     if out.resolve() == folder.resolve():
@@ -208,10 +215,9 @@ def encode_folder(
         if overwrite:
             state.forget_run()
         source, digest = _shipped(encoder, state)
-        state.require_run({"encoder": digest, "space": space.name})
-        place = Workplace(
-            folder, out, state, space, encoder if engine is in_this_process else source, chunk, skip_bad
-        )
+        state.require_run({"encoder": digest, "precision": precision, "space": space.name})
+        own = encoder if engine is in_this_process else source
+        place = Workplace(folder, out, state, space, own, precision, chunk, skip_bad)
         files, bad = survey(paths, skip_bad=skip_bad)
         parts = [file.whole() for file in files]
         left = unfinished(state, parts, skip_bad=skip_bad, tell=tell, whole=partial(_whole, out))

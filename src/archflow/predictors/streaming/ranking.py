@@ -12,9 +12,11 @@ import numpy as np
 
 from archflow.datasets import write_table
 from archflow.datasets.sources import table_suffix
+from archflow.encoders.embedding import Precision
 from archflow.errors import InvalidArchitectureError, TableError, UsageError
 from archflow.files import require_absent
 from archflow.graphs import ArchitectureTable
+from archflow.predictors.precision import in_precision
 from archflow.predictors.predictor import Predictor
 from archflow.predictors.ranking import Ranking
 from archflow.predictors.streaming.best import Best, Wish
@@ -85,6 +87,7 @@ class Workplace:
         space: The search space.
         source: The fitted predictor, or where it is saved.
         device: Where to predict.
+        precision: What an encoder computes in.
         wish: What is kept.
         chunk: Most rows in memory at once.
         skip_bad: Whether bad rows are left out.
@@ -95,6 +98,7 @@ class Workplace:
     space: Space
     source: Predictor | Path
     device: str
+    precision: Precision
     wish: Wish
     chunk: int
     skip_bad: bool
@@ -104,7 +108,7 @@ class Workplace:
         """The predictor; where it is saved, it is loaded once a process."""
         if isinstance(self.source, Predictor):
             return self.source
-        return Predictor.load(self.source, self.space, device=self.device)
+        return in_precision(Predictor.load(self.source, self.space, device=self.device), self.precision)
 
 
 @saying_what_is_bad
@@ -212,7 +216,13 @@ def rank_folder(
         digest = model_digest(state.path / _PREDICTOR)
         conditions = [str(condition) for condition in order.conditions]
         state.require_run(
-            {"predictor": digest, "top": top, "weights": weights and dict(weights), "conditions": conditions}
+            {
+                "predictor": digest,
+                "precision": predictor.precision,
+                "top": top,
+                "weights": weights and dict(weights),
+                "conditions": conditions,
+            }
         )
         labels = zip(predictor.targets.signs, predictor._labels, strict=True)
         place = Workplace(
@@ -221,6 +231,7 @@ def rank_folder(
             predictor.space,
             predictor if engine is in_this_process else state.path / _PREDICTOR,
             predictor._device,
+            predictor.precision,
             Wish(order, tuple(sign * own.values for sign, own in labels), top),
             chunk,
             skip_bad,
