@@ -26,13 +26,9 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# Takes long; `python benchmarks/everything.py --quick` does not. Figures go to benchmarks/results.
 bench: $(VENV)/.installed-dev
-	$(ONE_THREAD) $(BIN)/python benchmarks/surrogate.py
-	$(ONE_THREAD) $(BIN)/python benchmarks/operation_flow.py
-	$(ONE_THREAD) $(BIN)/python benchmarks/encoders.py
-	$(ONE_THREAD) $(BIN)/python benchmarks/ranking.py
-	$(ONE_THREAD) $(BIN)/python benchmarks/digits_noise.py
-	$(ONE_THREAD) $(BIN)/python benchmarks/defaults.py
+	$(ONE_THREAD) $(BIN)/python benchmarks/everything.py
 
 # The pre-trained encoders that the package ships; takes a quarter of an hour.
 encoders: $(VENV)/.installed
