@@ -31,12 +31,20 @@ from torch_geometric.utils import index_to_mask, softmax
 
 from archflow.encoders import EncoderConfig
 from archflow.encoders.embedding import BATCH, embed
-from archflow.encoders.sharing import distinct_rows
+from archflow.encoders.sharing import NODES, distinct_rows
 from archflow.graphs import FORMS, Architecture, ArchitectureTable, Form
 from archflow.spaces.nasbench201 import NASBench201
 from encoders import rank
-from harness import Timing, measure_in_turn, parser, pin_threads, print_hardware, print_timings, write_json
-from ranking import ceiling
+from harness import (
+    Timing,
+    measure_in_turn,
+    parser,
+    pin_threads,
+    print_hardware,
+    print_timings,
+    product_rate,
+    write_json,
+)
 
 PUBLISHED_BATCH = 128
 """Graphs of a batch of the published test loader."""
@@ -241,7 +249,7 @@ def compare(form: Form, table: ArchitectureTable, repeats: int) -> list[Timing]:
     ours = timings[1].median
     print(f"gin ranks {timings[0].rate / timings[1].rate:.1f} times as fast as flowerformer")
     operations = counted(flowerformer, table)
-    products = operations / ceiling()
+    products = operations / product_rate(NODES // 2, EncoderConfig.default("flowerformer").width)
     print(
         f"{operations / 1e9:.0f} GFLOP of matrix products take {products:.2f} s alone, "
         f"{products / ours:.0%} of {ours:.2f} s"

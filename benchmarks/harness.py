@@ -84,6 +84,22 @@ def measure_in_turn(
     return [Timing(name, count, tuple(taken)) for (name, count, _), taken in zip(runs, seconds, strict=True)]
 
 
+def product_rate(rows: int, width: int) -> float:
+    """Measure single-precision products of (rows, width) with (width, width), in operations a second."""
+    states, weights = torch.randn(rows, width), torch.randn(width, width)
+    out = torch.empty_like(states)
+    (timing,) = measure_in_turn([("product", 1, lambda: torch.mm(states, weights, out=out))], repeats=9)
+    return 2 * rows * width**2 / min(timing.seconds)
+
+
+def copy_rate(count: int) -> float:
+    """Measure copying numbers in single precision, in bytes written a second."""
+    values = torch.ones(count)
+    out = torch.empty_like(values)
+    (timing,) = measure_in_turn([("copy", 1, lambda: out.copy_(values))], repeats=9)
+    return 4 * count / min(timing.seconds)
+
+
 def hardware() -> dict[str, str]:
     """Name the processor, the threads in use and the versions that decide speed."""
     packages = ("archflow", "torch", "numpy", "scipy", "torch_geometric")

@@ -27,7 +27,16 @@ from archflow.graphs import ArchitectureTable, Form, GraphBatch
 from archflow.spaces.nasbench101 import NASBench101
 from archflow.spaces.nasbench201 import NASBench201
 from encoders import DROPOUT, LAYERS, TWINS, WIDTH, geometric_graphs, rank, rank_geometric
-from harness import Timing, measure_in_turn, parser, pin_threads, print_hardware, print_timings, write_json
+from harness import (
+    Timing,
+    measure_in_turn,
+    parser,
+    pin_threads,
+    print_hardware,
+    print_timings,
+    product_rate,
+    write_json,
+)
 
 FORMS: tuple[Form, ...] = ("as-written", "collapsed")
 SAMPLE = 15_000
@@ -87,14 +96,6 @@ def counted(table: ArchitectureTable, name: str) -> float:
     return float(2 * WIDTH**2 * products)
 
 
-def ceiling() -> float:
-    """Measure the matrix product of WIDTH x WIDTH with many rows, in floating-point operations per second."""
-    states, weights = torch.randn(NODES // 2, WIDTH), torch.randn(WIDTH, WIDTH)
-    out = torch.empty_like(states)
-    (timing,) = measure_in_turn([("product", 1, lambda: torch.mm(states, weights, out=out))], repeats=9)
-    return 2 * len(states) * WIDTH**2 / min(timing.seconds)
-
-
 def compare(
     title: str, name: str, table: ArchitectureTable, sample: ArchitectureTable, repeats: int
 ) -> list[Timing]:
@@ -120,7 +121,7 @@ def compare(
         repeats=repeats,
     )
     print_timings(f"{name}, {title}", timings)
-    products, whole = operations / ceiling(), statistics.median(timings[0].seconds)
+    products, whole = operations / product_rate(NODES // 2, WIDTH), statistics.median(timings[0].seconds)
     print(
         f"{operations / 1e9:.1f} GFLOP of matrix products take {products:.3f} s alone, "
         f"{products / whole:.0%} of {whole:.3f} s"

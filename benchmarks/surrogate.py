@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from archflow.flow import PUBLISHED, FlowSurrogate
+from archflow.graphs import ArchitectureTable
 from archflow.spaces.nasbench101 import NASBench101
 from archflow.spaces.nasbench201 import NASBench201
 from harness import (
@@ -42,10 +43,9 @@ def plain_loop_twin() -> Callable[..., Any]:
     return module.surrogate  # type: ignore[no-any-return]
 
 
-def nasbench201(repeats: int) -> list[Timing]:
-    """Time all cells with the library and a sample of them with the twin."""
-    table = NASBench201().all()
-    flow = FlowSurrogate.draw(table.operations, PUBLISHED["nasbench201"])
+def compare(table: ArchitectureTable, published: str, repeats: int) -> list[Timing]:
+    """Time all cells with the library and a sample of them with the twin, in turn."""
+    flow = FlowSurrogate.draw(table.operations, PUBLISHED[published])
     twin = plain_loop_twin()
     rows = np.random.default_rng(0).choice(len(table), size=TWIN_COUNT, replace=False)
     sample = list(table[rows])
@@ -55,31 +55,27 @@ def nasbench201(repeats: int) -> list[Timing]:
     def loop() -> list[Any]:
         return [twin(architecture, names, *maps) for architecture in sample]
 
-    difference = np.abs(flow(table[rows]) - np.array(loop())).max()
-    print(f"largest difference between the two on {TWIN_COUNT} cells: {difference:.1e}")
+    difference = np.abs(flow(table[rows]) / np.array(loop()) - 1).max()
+    print(f"largest relative difference between the two on {TWIN_COUNT} cells: {difference:.1e}")
     return measure_in_turn(
         [
             ("FlowSurrogate, float32", len(table), lambda: flow(table)),
-            (f"plain loops, float64, {TWIN_COUNT} cells", TWIN_COUNT, loop),
+            (f"plain loop, float64, {TWIN_COUNT} cells", TWIN_COUNT, loop),
         ],
         repeats=repeats,
     )
 
 
-def nasbench101() -> dict[str, float]:
-    """Run all cells once and return the seconds and the growth of peak memory, in bytes."""
+def memory() -> dict[str, float]:
+    """Enumerate and simulate all NAS-Bench-101 cells once; return seconds and growth of memory, in bytes."""
     start_memory, start = peak_memory(), time.perf_counter()
     table = NASBench101().all()
     made_memory, made = peak_memory(), time.perf_counter()
-    flow = FlowSurrogate.draw(table.operations, PUBLISHED["nasbench101"])
-    flow(table)
-    end_memory, end = peak_memory(), time.perf_counter()
+    FlowSurrogate.draw(table.operations, PUBLISHED["nasbench101"])(table)
     return {
-        "architectures": len(table),
         "enumeration_seconds": made - start,
         "enumeration_peak_bytes": made_memory - start_memory,
-        "surrogate_seconds": end - made,
-        "total_peak_bytes": end_memory - start_memory,
+        "total_peak_bytes": peak_memory() - start_memory,
     }
 
 
@@ -87,29 +83,27 @@ def main() -> None:
     """Parse the options, run and print."""
     options = parser(__doc__)
     options.add_argument(
-        "--nasbench101", action="store_true", help="run all 423,624 NAS-Bench-101 cells instead, once"
+        "--nasbench101", action="store_true", help="all 423,624 NAS-Bench-101 cells instead, and the memory"
     )
+    options.add_argument("--threads", type=int, default=1, help="threads to use (default 1)")
     arguments = options.parse_args()
-    pin_threads()
+    pin_threads(arguments.threads)
     print_hardware()
+    figures: dict[str, float] = {}
     if arguments.nasbench101:
-        figures = nasbench101()
-        print(f"\nFlow surrogate of all {figures['architectures']:,.0f} NAS-Bench-101 cells, float32")
+        figures = memory()
         print(
-            f"enumeration: {figures['enumeration_seconds']:.2f} s, "
-            f"peak memory grows by {figures['enumeration_peak_bytes'] / 1e6:,.0f} MB"
+            f"enumeration of NAS-Bench-101: {figures['enumeration_seconds']:.2f} s; peak memory grows by "
+            f"{figures['enumeration_peak_bytes'] / 1e6:,.0f} MB, with the surrogate by "
+            f"{figures['total_peak_bytes'] / 1e6:,.0f} MB"
         )
-        print(
-            f"surrogate:   {figures['surrogate_seconds']:.2f} s, "
-            f"{figures['architectures'] / figures['surrogate_seconds']:,.0f} archs/s"
-        )
-        print(f"both:        peak memory grows by {figures['total_peak_bytes'] / 1e6:,.0f} MB")
-        write_json(arguments.json, {}, nasbench101=figures)
-        return
-    timings = nasbench201(arguments.repeats)
-    title = "Flow surrogate of the 15,625 NAS-Bench-201 cells"
+        title, table, published = "the 423,624 NAS-Bench-101 cells", NASBench101().all(), "nasbench101"
+    else:
+        title, table, published = "the 15,625 NAS-Bench-201 cells", NASBench201().all(), "nasbench201"
+    title = f"Flow surrogate of {title}"
+    timings = compare(table, published, arguments.repeats)
     print_timings(title, timings)
-    write_json(arguments.json, {title: timings})
+    write_json(arguments.json, {title: timings}, memory=figures)
 
 
 if __name__ == "__main__":

@@ -73,7 +73,9 @@ def test_the_quick_schedule_and_what_is_given_beside_it(tiny, measured):
     quick = dataclasses.replace(config.quick().training, epochs=1, batch_size=8)
     assert config.training == quick
     assert config.training.schedule == "cosine"
-    assert (config.patience, config.weighted) == (None, False)
+    assert (config.patience, config.weighted) == (None, True)
+    folder, _ = tiny("d", "--table", measured, "--quick", "--epochs", "1", "--distinct")
+    assert PretrainedEncoder.load(folder).config == dataclasses.replace(config, weighted=False)
 
 
 def test_a_plateau_ends_the_run_and_is_told(tiny, measured):

@@ -140,11 +140,13 @@ def test_patience_out_of_range_is_refused(patience):
         PretrainConfig(patience=patience)
 
 
-def test_the_quick_schedule_changes_the_training_alone():
-    quick = UNUSUAL.quick()
+def test_the_quick_schedule_changes_nothing_but_the_training_and_the_weights():
+    plain = dataclasses.replace(UNUSUAL, weighted=False)
+    quick = plain.quick()
     assert quick.training.schedule == "cosine"
     assert quick.training.epochs < DEFAULT.training.epochs
-    assert dataclasses.replace(quick, training=UNUSUAL.training) == UNUSUAL
+    assert quick.weighted
+    assert dataclasses.replace(quick, training=plain.training, weighted=False) == plain
     assert quick.quick() == quick
 
 

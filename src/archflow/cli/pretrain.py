@@ -59,8 +59,9 @@ def run(
         typer.Option("--patience", min=1, help="End after so many epochs in a row without progress."),
     ] = None,
     weighted: Annotated[
-        bool, typer.Option("--weighted", help="Count equal graphs as often as they are there, not once.")
-    ] = False,
+        bool | None,
+        typer.Option("--weighted/--distinct", help="Count equal graphs as often as they are there, or once."),
+    ] = None,
     width: Annotated[int | None, typer.Option("--width", min=1, help="Width of the encoder.")] = None,
     proxy: Annotated[
         str | None, typer.Option("--proxy", help="Column of --table to rank by (default: parameters).")
@@ -111,8 +112,7 @@ def run(
     config = PretrainConfig.for_space(space, encoder, form=cast("Form", form), seed=seed)
     config = config.quick() if quick else config
     config = dataclasses.replace(
-        _changed(config, decoder_layers=decoder_layers, patience=patience),
-        weighted=weighted,
+        _changed(config, decoder_layers=decoder_layers, patience=patience, weighted=weighted),
         objectives=objectives,
         standardize=standardize,
         encoder=_changed(config.encoder, width=width),
