@@ -7,8 +7,8 @@ GIN on all 15,625 NAS-Bench-201 cells, the paper's two tasks, one thread. The pl
 first: layers and DataLoader of torch_geometric, every cell in every epoch, AdamW at a constant rate, the
 paper's batch size and number of epochs. Its graphs and the targets of both tasks are made beforehand and
 not timed. Ours is `pretrain` with the settings of `PretrainConfig.quick()`, its own preparations timed:
-each distinct graph once an epoch, and another schedule. An epoch with the default settings is run to show
-the time of their steps.
+equal graphs merged and weighted, and another schedule. An epoch with the default settings, where distinct
+graphs count once, is run to show the time of their steps.
 
 The loss of both is evaluated alike, without dropout, as the mean over the same 15,625 cells; the ranking's
 over all pairs within blocks of cells that are drawn once. The plain loop's final loss is the median of
