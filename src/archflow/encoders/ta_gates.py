@@ -70,7 +70,7 @@ class TAGATES(nn.Module):
         first = schedule.forward.sizes[0]
         start = nn.functional.pad(self.start.expand(first, -1), (0, 0, 0, batch.n_nodes - first))
         *steps, flow = self.layers
-        # What arrives first depends on cones alone; gradients would not gain from it.
+        # The first flow depends on cones alone; the batches of training are too small to gain from it.
         cones = None if torch.is_grad_enabled() else Cones.of(batch)
         for step in steps:
             operations = step(operations, start, last, schedule, cones)
