@@ -72,14 +72,15 @@ def work(place: Workplace, job: Job, report: Report = silent) -> RunRecord | Non
 
 
 def finished_encoder(place: Workplace, job: EncoderJob) -> bool:
-    """Whether an encoder is there and has been trained for all its epochs.
+    """Whether an encoder is there and has been trained to the end.
 
     Raises:
         CheckpointError: Its checkpoint is damaged or of another run.
     """
     if not has_checkpoint(place.encoders / job.id):
         return False
-    return bool(_load(place, job).provenance["epochs"] >= job.settings["training"]["epochs"])
+    encoder = _load(place, job)
+    return encoder.config.finished(encoder.provenance["losses"])
 
 
 def _load(place: Workplace, job: EncoderJob) -> PretrainedEncoder:

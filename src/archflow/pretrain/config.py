@@ -16,7 +16,7 @@ from archflow.training import TrainingConfig
 
 _PROGRESS = 0.99  # an epoch's loss over the lowest one before it
 _QUICK = TrainingConfig(
-    epochs=25, batch_size=64, learning_rate=2e-3, gradient_norm=1.0, schedule="cosine", warm_up_epochs=1
+    epochs=30, batch_size=64, learning_rate=2e-3, gradient_norm=1.0, schedule="cosine", warm_up_epochs=1
 )
 _ADDED = {"patience": None, "weighted": False}
 
