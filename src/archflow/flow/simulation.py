@@ -67,7 +67,7 @@ class Flow(abc.ABC):
     ) -> NDArray[np.floating]:
         """Simulate every architecture of a table.
 
-        PyTorch's number of threads (`torch.set_num_threads`) is used; the result does not depend on it.
+        Wide states use PyTorch's number of threads (`torch.set_num_threads`); no result depends on it.
 
         Args:
             table: A architectures over this vocabulary.
@@ -90,7 +90,8 @@ class Flow(abc.ABC):
         runs = self._runs(table, dtype)
         widths = [len(maps.start) for _, maps in runs]
         result = np.empty((len(table), sum(widths)), dtype=dtype)
-        threads = torch.get_num_threads()
+        # Narrow states are many short calls, which would wait for each other.
+        threads = torch.get_num_threads() if any(maps.costly for _, maps in runs) else 1
         with _blas().limit(limits=1), ThreadPoolExecutor(threads) as pool:
             for begin in range(0, len(table), chunk):
                 end = min(begin + chunk, len(table))
