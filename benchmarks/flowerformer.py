@@ -31,8 +31,9 @@ from torch_geometric.utils import index_to_mask, softmax
 
 from archflow.encoders import EncoderConfig
 from archflow.encoders.embedding import BATCH, embed
-from archflow.encoders.sharing import NODES, distinct_rows
+from archflow.encoders.sharing import NODES
 from archflow.graphs import FORMS, Architecture, ArchitectureTable, Form
+from archflow.graphs.keys import distinct_rows
 from archflow.spaces.nasbench201 import NASBench201
 from encoders import rank
 from harness import (

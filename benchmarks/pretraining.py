@@ -35,8 +35,8 @@ from torch_geometric.data import Data
 from torch_geometric.loader import DataLoader
 
 from archflow.encoders.embedding import BATCH, embed
-from archflow.encoders.sharing import distinct_rows
 from archflow.graphs import ArchitectureTable
+from archflow.graphs.keys import distinct_rows
 from archflow.pretrain import PretrainConfig
 from archflow.pretrain.objectives import FlowReconstruction, ProxyRanking, multilayer_perceptron
 from archflow.pretrain.run import _Run

@@ -22,8 +22,9 @@ from torch import Tensor, nn
 
 from archflow.encoders import EncoderConfig
 from archflow.encoders.embedding import embed
-from archflow.encoders.sharing import NODES, Sharing, chunks, distinct_rows, view_keys
+from archflow.encoders.sharing import NODES, Sharing, chunks, view_keys
 from archflow.graphs import ArchitectureTable, Form, GraphBatch
+from archflow.graphs.keys import distinct_rows
 from archflow.spaces.nasbench101 import NASBench101
 from archflow.spaces.nasbench201 import NASBench201
 from encoders import DROPOUT, LAYERS, TWINS, WIDTH, geometric_graphs, rank, rank_geometric

@@ -10,7 +10,7 @@ from torch import nn
 
 from archflow.encoders import EncoderConfig, fit_scale, sharing
 from archflow.encoders.embedding import embed
-from archflow.encoders.sharing import SharesStates, Sharing, chunks, distinct_rows, view_keys
+from archflow.encoders.sharing import SharesStates, Sharing, chunks, view_keys
 from archflow.graphs import FORMS, Architecture, ArchitectureTable, GraphBatch
 from archflow.spaces.nasbench201 import NASBench201
 from archflow.testing import SIZED_TOY_OPERATIONS, TOY_OPERATIONS, toy_table
@@ -207,12 +207,6 @@ def test_chunks_hold_every_row_once(monkeypatch):
     assert max(sizes) <= 20
     assert len(pieces) > 5
     assert list(chunks(columns, rows[:0])) == []
-
-
-def test_distinct_rows_are_the_first_of_their_kind():
-    rows, places = distinct_rows(np.array([7, 3, 7, 9, 3], dtype=np.uint64))
-    assert rows.tolist() == [0, 1, 3]
-    assert places.tolist() == [0, 1, 0, 2, 1]
 
 
 @pytest.mark.parametrize("name", ["mlp", "flowerformer", "dagnn"])

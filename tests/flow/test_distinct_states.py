@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archflow.flow.distinct_states import _sum_up, first_equal, simulate_cones
+from archflow.flow.distinct_states import _sum_up, simulate_cones
 from archflow.flow.maps import Ends
 from archflow.graphs import Architecture, ArchitectureTable
 from archflow.graphs.columns import offsets_of
@@ -118,21 +118,6 @@ def test_parallel_edges_and_senders_that_are_zeros_count():
     table = ArchitectureTable.of(rows, TOY_OPERATIONS)
     states = simulate_cones(table.columns, ends_of(table, True, False), Chained(TOY_OPERATIONS))
     np.testing.assert_allclose(states[:, 0], [1, 2, 3, 1])
-
-
-@given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 5), min_size=1, max_size=60))
-def test_the_first_equal_key(keys):
-    found = first_equal(np.array(keys, dtype=np.uint64))
-    assert found.tolist() == [keys.index(key) for key in keys]
-
-
-def test_keys_that_share_their_slots():
-    """Many neighbours and multiples of powers of two, some of them often, in any order."""
-    rng = np.random.default_rng(0)
-    keys = np.concatenate([np.arange(5000), np.arange(500) << 52, np.arange(3000)]).astype(np.uint64)
-    keys = rng.permutation(keys)
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    np.testing.assert_array_equal(first_equal(keys), first[inverse])
 
 
 @pytest.mark.parametrize(

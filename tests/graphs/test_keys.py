@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from archflow.graphs import Architecture, ArchitectureTable, Operations
-from archflow.graphs.keys import mix
+from archflow.graphs.keys import distinct_rows, first_equal, mix, stable_order
 from archflow.spaces.nasbench101 import NASBench101
 from archflow.spaces.nasbench201 import NASBench201
 from archflow.testing import TOY_OPERATIONS, renumbered, toy_table
@@ -152,3 +152,30 @@ def test_long_zigzags_are_told_apart():
     first, second = zigzags("aa", "bb"), zigzags("ab", "ab")
     assert not isomorphic(first, second)
     assert first.key() != second.key()
+
+
+@given(st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 5), min_size=1, max_size=60))
+def test_the_first_equal_key(keys):
+    found = first_equal(np.array(keys, dtype=np.uint64))
+    assert found.tolist() == [keys.index(key) for key in keys]
+
+
+def test_keys_that_share_their_slots():
+    """Many neighbours and multiples of powers of two, some of them often, in any order."""
+    rng = np.random.default_rng(0)
+    keys = np.concatenate([np.arange(5000), np.arange(500) << 52, np.arange(3000)]).astype(np.uint64)
+    keys = rng.permutation(keys)
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    np.testing.assert_array_equal(first_equal(keys), first[inverse])
+
+
+def test_distinct_rows_are_the_first_of_their_kind():
+    rows, places = distinct_rows(np.array([7, 3, 7, 9, 3], dtype=np.uint64))
+    assert rows.tolist() == [0, 1, 3]
+    assert places.tolist() == [0, 1, 0, 2, 1]
+
+
+def test_no_rows_and_ties_in_order():
+    rows, places = distinct_rows(np.zeros(0, dtype=np.uint64))
+    assert len(rows) == len(places) == 0
+    assert stable_order(np.array([2, 0, 2, 1, 0])).tolist() == [1, 4, 3, 0, 2]

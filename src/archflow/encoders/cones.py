@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from archflow.encoders.asynchronous import Schedule, Sweep, neighbours
-from archflow.encoders.sharing import distinct_rows, start_colours
+from archflow.encoders.sharing import start_colours
 from archflow.graphs import Columns, GraphBatch, generations
 from archflow.graphs.batch import on_device
-from archflow.graphs.keys import mix
+from archflow.graphs.keys import distinct_rows, mix
 
 
 @runtime_checkable

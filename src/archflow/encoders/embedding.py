@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from archflow.encoders.cones import SharesCones
-from archflow.encoders.sharing import SharesStates, chunks, distinct_rows, view_keys
+from archflow.encoders.sharing import SharesStates, chunks, view_keys
 from archflow.errors import unknown_name
 from archflow.graphs import ArchitectureTable, Columns, GraphBatch
 from archflow.graphs.columns import IntArray
+from archflow.graphs.keys import distinct_rows
 from archflow.workers import threads_for
 
 BATCH = 1024

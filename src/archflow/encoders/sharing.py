@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from archflow.graphs import Columns, GraphBatch
 from archflow.graphs.batch import on_device
 from archflow.graphs.columns import IntArray, offsets_of, ragged_positions
-from archflow.graphs.keys import mix
+from archflow.graphs.keys import distinct_rows, mix, stable_order
 
 UintArray = NDArray[np.uint64]
 
@@ -199,13 +199,6 @@ def view_keys(columns: Columns, layers: int) -> UintArray:
     return np.concatenate(keys)
 
 
-def distinct_rows(keys: UintArray) -> tuple[IntArray, IntArray]:
-    """Return the first row of each distinct key, rising, and the place of each row's key in these, (A,)."""
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    rows = np.sort(first)
-    return rows, np.searchsorted(rows, first)[inverse]
-
-
 def chunks(columns: Columns, rows: IntArray) -> Iterator[IntArray]:
     """Cut rows, (B,), into pieces of at most `NODES` nodes, or of one row."""
     ends = np.cumsum(np.diff(columns.node_offsets)[rows])
@@ -264,7 +257,7 @@ def _grouped(colours: UintArray, counts: IntArray, members: IntArray) -> tuple[I
     fresh = np.ones(len(order), dtype=bool)
     fresh[1:] = colours[order[1:]] != colours[order[:-1]]
     nodes = np.sort(order[fresh])  # neighbours in the graphs stay neighbours in memory
-    nodes = nodes[_stable_order(counts.max(initial=0) - counts[nodes])]
+    nodes = nodes[stable_order(counts.max(initial=0) - counts[nodes])]
     places = np.zeros(len(colours), dtype=np.int64)
     places[nodes] = np.arange(len(nodes))
     places[order] = places[order[fresh]][np.cumsum(fresh) - 1]
@@ -274,7 +267,7 @@ def _grouped(colours: UintArray, counts: IntArray, members: IntArray) -> tuple[I
 def _by_block(members: IntArray, counts: IntArray, lengths: IntArray, size: int) -> tuple[IntArray, IntArray]:
     """Return all members, in each block of that size those with most senders first, and their graphs."""
     falling = counts.max(initial=0) - counts[members]
-    order = _stable_order(np.arange(len(members)) // size * (falling.max(initial=0) + 1) + falling)
+    order = stable_order(np.arange(len(members)) // size * (falling.max(initial=0) + 1) + falling)
     return members[order], np.repeat(np.arange(len(lengths)), lengths)[order]
 
 
@@ -288,11 +281,6 @@ def _together(colours: UintArray) -> IntArray:
     bits = np.uint64(len(colours).bit_length())
     packed = np.sort((colours >> bits << bits) | np.arange(len(colours), dtype=np.uint64))
     return (packed & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
-
-
-def _stable_order(numbers: IntArray) -> IntArray:
-    """Return the positions, (N,), of small non-negative numbers in rising order."""
-    return np.sort(numbers * len(numbers) + np.arange(len(numbers))) % max(len(numbers), 1)
 
 
 def _alone(columns: Columns, nodes: IntArray) -> Columns:

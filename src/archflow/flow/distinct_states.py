@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 from archflow.flow.maps import Ends, Maps
 from archflow.graphs import Columns
 from archflow.graphs.columns import IntArray, offsets_of, ragged_positions
-from archflow.graphs.keys import UintArray, mix
+from archflow.graphs.keys import UintArray, first_equal, mix, stable_order
 
 _ZEROS, _START = np.uint64(0), np.uint64(0x5851F42D4C957F2D)  # keys of the two states that a run begins with
 
@@ -107,7 +107,7 @@ def _pass(columns: Columns, maps: Maps, order: _Order, before: _States) -> _Stat
     fresh = np.flatnonzero(firsts == np.arange(len(keys)))[n_before:] - n_before
     # By position, and within one those with most senders first.
     positions, largest = np.searchsorted(order.begins, fresh, side="right"), int(degrees.max())
-    fresh = fresh[_stable_order(positions * (largest + 1) + largest - degrees[fresh])]
+    fresh = fresh[stable_order(positions * (largest + 1) + largest - degrees[fresh])]
     rows = np.arange(len(keys))
     rows[n_before + fresh] = n_before + np.arange(len(fresh))
     rows = rows[firsts]
@@ -152,26 +152,6 @@ def _keys(columns: Columns, maps: Maps, order: _Order, before: _States) -> UintA
         emitted[silent] = _ZEROS
         np.copyto(keys[n_before + begin : n_before + end], emitted, where=receives[begin:end])
     return keys
-
-
-def first_equal(keys: UintArray) -> IntArray:
-    """Return where each key occurs first, (n,) int64, for keys (n,) in any order."""
-    bits = len(keys).bit_length() + 1
-    firsts, left = np.arange(len(keys)), np.arange(len(keys))
-    table = np.empty(1 << bits, dtype=np.int64)
-    multiplier = odd = 0x9E3779B97F4A7C15
-    while len(left):  # the first key of each slot finds all that equal it; the others try other slots
-        slots = (keys[left] * np.uint64(multiplier) >> np.uint64(64 - bits)).astype(np.int64)
-        table[slots[::-1]] = left[::-1]  # of those that share a slot the first one stays
-        firsts[left] = found = table[slots]
-        left = left[keys[found] != keys[left]]
-        multiplier = multiplier * odd % 2**64
-    return firsts
-
-
-def _stable_order(numbers: IntArray) -> IntArray:
-    """Return the positions, (n,), of small non-negative numbers in rising order."""
-    return np.sort(numbers * len(numbers) + np.arange(len(numbers))) % max(len(numbers), 1)
 
 
 def _sum_up(

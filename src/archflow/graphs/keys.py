@@ -71,3 +71,30 @@ def mix(values: UintArray, salt: np.uint64) -> UintArray:
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return mixed ^ (mixed >> np.uint64(31))
+
+
+def first_equal(keys: UintArray) -> IntArray:
+    """Return where each key occurs first, (n,) int64, for keys (n,) in any order."""
+    bits = len(keys).bit_length() + 1
+    firsts, left = np.arange(len(keys)), np.arange(len(keys))
+    table = np.empty(1 << bits, dtype=np.int64)
+    multiplier = odd = 0x9E3779B97F4A7C15
+    while len(left):  # the first key of each slot finds all that equal it; the others try other slots
+        slots = (keys[left] * np.uint64(multiplier) >> np.uint64(64 - bits)).astype(np.int64)
+        table[slots[::-1]] = left[::-1]  # of those that share a slot the first one stays
+        firsts[left] = found = table[slots]
+        left = left[keys[found] != keys[left]]
+        multiplier = multiplier * odd % 2**64
+    return firsts
+
+
+def distinct_rows(keys: UintArray) -> tuple[IntArray, IntArray]:
+    """Return the first row of each distinct key, rising, and the place of each row's key in these, (A,)."""
+    firsts = first_equal(keys)
+    new = firsts == np.arange(len(keys))
+    return np.flatnonzero(new), (np.cumsum(new) - 1)[firsts]
+
+
+def stable_order(numbers: IntArray) -> IntArray:
+    """Return the positions, (n,), of small non-negative numbers in rising order."""
+    return np.sort(numbers * len(numbers) + np.arange(len(numbers))) % max(len(numbers), 1)
