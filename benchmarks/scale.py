@@ -12,6 +12,7 @@ law through the medians: 1 is linear growth, less is what fixed costs, such as t
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import numpy as np
 
 from archflow.flow import PUBLISHED, FlowSurrogate
 from archflow.graphs import ArchitectureTable
-from archflow.predictors import Predictor
+from archflow.predictors import Predictor, UnlikeWarning
 from archflow.predictors.streaming import rank_folder
 from archflow.progress import progress_bar
 from candidates import SPACE, cells, write_folder
@@ -51,7 +52,8 @@ def work_of(name: str, count: int, work: Path) -> Callable[[], object]:
     folder = write_folder(work / f"cells-{count}", count)
 
     def rank() -> None:
-        with progress_bar(f"{name}, {count:,} cells") as report:
+        with progress_bar(f"{name}, {count:,} cells") as report, warnings.catch_warnings():
+            warnings.simplefilter("ignore", UnlikeWarning)  # the targets are made up
             rank_folder(predictor, folder, work / "best.parquet", TOP, overwrite=True, report=report)
 
     return rank
