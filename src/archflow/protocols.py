@@ -102,7 +102,12 @@ class View(Protocol):
 
     @property
     def rows(self) -> Tensor:
-        """The graphs' rows in the table, (B,) int64."""
+        """The graphs' rows in the table, (B,) int64, on the batch's device."""
+        ...
+
+    @property
+    def host_rows(self) -> NDArray[np.int64]:
+        """The same off the device."""
         ...
 
     @property

@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -58,7 +59,7 @@ def test_the_loss_is_the_mean_over_pairs(table, paths):
     torch.manual_seed(0)
     encoder, objective = GIN(len(TOY_OPERATIONS), width=4).eval(), PairPrediction(4, paths=paths, hidden=3)
     objective.scores.offset.data.fill_(0.7)
-    view = PretextView(encoder, GraphBatch.of(table.columns), torch.arange(len(table)))
+    view = PretextView(encoder, GraphBatch.of(table.columns), np.arange(len(table)))
     sending, receiving = objective.scores.maps(view.nodes).detach().double().chunk(2, dim=1)
     losses, first = [], 0
     for architecture in table:
@@ -73,7 +74,7 @@ def test_the_loss_is_the_mean_over_pairs(table, paths):
 
 
 def test_paths_are_more_than_edges():
-    view = PretextView(GIN(6, width=4), GraphBatch.of(toy_table(30).columns), torch.arange(30))
+    view = PretextView(GIN(6, width=4), GraphBatch.of(toy_table(30).columns), np.arange(30))
     torch.manual_seed(0)
     one = PairPrediction(4, paths=True)
     other = PairPrediction(4, paths=False)

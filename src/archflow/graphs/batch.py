@@ -92,9 +92,11 @@ class GraphBatch:
     def to(self, device: torch.device | str) -> Self:
         """Return the batch on another device."""
         fields = {field.name: getattr(self, field.name).to(device) for field in dataclasses.fields(self)}
-        moved, host = dataclasses.replace(self, **fields), self.__dict__.get("host")
-        if host is not None:
-            moved.__dict__["host"] = host
+        moved = dataclasses.replace(self, **fields)
+        if (
+            "host" in self.__dict__ or self.operation_ids.device.type == "cpu"
+        ):  # where it costs nothing to have
+            moved.__dict__["host"] = self.host
         return moved
 
     def mean_over_nodes(self, values: Tensor) -> Tensor:

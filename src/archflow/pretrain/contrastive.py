@@ -36,17 +36,16 @@ class Contrastive(nn.Module):
         self.rewriting = Rewriting(table.operations, share=share)
         self.temperature = temperature
         collapsed = table.collapsed()
-        self.collapsed = collapsed.columns
+        self.forms = table.columns, collapsed.columns
         numbers = np.unique(collapsed.keys(), return_inverse=True)[1].reshape(-1)
         self.register_buffer("functions", torch.from_numpy(numbers), persistent=False)
 
     def forward(self, view: View) -> Tensor:
         """Return the loss, (); it draws from torch's generator."""
         device = view.batch.operation_ids.device
-        collapsed = GraphBatch.of(self.collapsed.take(view.rows.cpu().numpy()), device)
-        first, second = (
-            self.head(view.encoder(self.rewriting(batch))[1]) for batch in (view.batch, collapsed)
-        )
+        batches = (GraphBatch.of(form.take(view.host_rows)) for form in self.forms)
+        # How many nodes are added is drawn, so that on a GPU the program would wait for the number.
+        first, second = (self.head(view.encoder(self.rewriting(batch).to(device))[1]) for batch in batches)
         return contrast(first, second, self.functions[view.rows], self.temperature)
 
 

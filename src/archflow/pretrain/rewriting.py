@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from archflow.graphs import INPUT, OUTPUT, GraphBatch, Operations
 
 
-class Rewriting(nn.Module):
+class Rewriting:
     """Add nodes that change nothing, each at a random edge u -> v.
 
     An identity operation is put between u and v; a zero operation leads from u to v beside the edge, where
@@ -22,13 +22,7 @@ class Rewriting(nn.Module):
         share: Probability of an edge to be chosen.
     """
 
-    candidates: Tensor
-    splits: Tensor
-    joins: Tensor
-    odds: Tensor
-
     def __init__(self, operations: Operations, *, share: float = 0.2) -> None:
-        super().__init__()
         self.share = share
         inner = [name for name in operations.names if name not in (INPUT, OUTPUT)]
         kinds = [
@@ -41,27 +35,23 @@ class Rewriting(nn.Module):
             if names
         ]
         added = [(operations.id(name), kind) for kind in kinds for name in kind[0]]
-        columns = {
-            "candidates": torch.tensor([number for number, _ in added], dtype=torch.int64),
-            "splits": torch.tensor([splits for _, (_, splits, _) in added], dtype=torch.bool),
-            "joins": torch.tensor([joins for _, (_, _, joins) in added], dtype=torch.bool),
-            "odds": torch.tensor([1 / len(names) for _, (names, _, _) in added]),  # each kind alike
-        }
-        for name, column in columns.items():
-            self.register_buffer(name, column, persistent=False)
+        self.candidates = torch.tensor([number for number, _ in added], dtype=torch.int64)
+        self.splits = torch.tensor([splits for _, (_, splits, _) in added], dtype=torch.bool)
+        self.joins = torch.tensor([joins for _, (_, _, joins) in added], dtype=torch.bool)
+        self.odds = torch.tensor([1 / len(names) for _, (names, _, _) in added])  # each kind alike
 
-    def forward(self, batch: GraphBatch) -> GraphBatch:
-        """Return the batch rewritten, with choices from torch's generator; added nodes have no attributes."""
+    def __call__(self, batch: GraphBatch) -> GraphBatch:
+        """Return a batch, on the CPU, rewritten by torch's generator; added nodes have no attributes."""
         n_edges, n_nodes = len(batch.sources), batch.n_nodes
         if not n_edges or not len(self.candidates):
             return batch
-        chosen = torch.rand(n_edges, device=batch.sources.device) < self.share
+        chosen = torch.rand(n_edges) < self.share
         drawn = torch.multinomial(self.odds, n_edges, replacement=True)
         stays = ~(chosen & self.splits[drawn])
         before, after, drawn = batch.sources[chosen], batch.targets[chosen], drawn[chosen]
 
         # A new node comes right behind the one that it reads, so that the order stays topological.
-        every = torch.arange(n_nodes + len(before), device=before.device)
+        every = torch.arange(n_nodes + len(before))
         order = torch.argsort(torch.cat([2 * every[:n_nodes], 2 * before + 1]), stable=True)
         number = torch.empty_like(order).scatter(0, order, every)
         new, joins = every[n_nodes:], self.joins[drawn]

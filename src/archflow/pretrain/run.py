@@ -19,7 +19,6 @@ from archflow.errors import CheckpointError, UsageError
 from archflow.files import require_absent
 from archflow.flow import FlowSurrogate
 from archflow.graphs import ArchitectureTable, AttributeScale, GraphBatch
-from archflow.graphs.batch import on_device
 from archflow.pretrain.config import PretrainConfig
 from archflow.pretrain.encoder import PretrainedEncoder
 from archflow.pretrain.registry import Material, build_objectives
@@ -206,7 +205,7 @@ class _Run:
         """Return the mean loss, (), of rows (B,) of `graphs`, the distinct graphs to train on in an epoch."""
         graphs = self.graphs[rows.numpy()]
         batch = GraphBatch.of(self.columns.take(graphs), self.device)
-        view = PretextView(self.shared_encoder, batch, on_device(graphs, self.device))
+        view = PretextView(self.shared_encoder, batch, graphs)
         value: Tensor = self.module["objectives"](view)
         return value
 

@@ -9,6 +9,8 @@ from functools import cached_property
 from torch import Tensor, nn
 
 from archflow.graphs import GraphBatch
+from archflow.graphs.batch import on_device
+from archflow.graphs.columns import IntArray
 from archflow.training.distributed import SharedEncoder
 
 
@@ -19,12 +21,17 @@ class PretextView:
     Attributes:
         encoder: The encoder being trained, for tasks that show it other graphs than the batch.
         batch: B graphs with N nodes.
-        rows: Their rows in the table, (B,) int64, on the batch's device.
+        host_rows: Their rows in the table, (B,) int64.
     """
 
     encoder: nn.Module
     batch: GraphBatch
-    rows: Tensor
+    host_rows: IntArray
+
+    @cached_property
+    def rows(self) -> Tensor:
+        """The graphs' rows in the table, (B,) int64, on the batch's device."""
+        return on_device(self.host_rows, self.batch.operation_ids.device)
 
     @cached_property
     def _embeddings(self) -> Sequence[Tensor]:

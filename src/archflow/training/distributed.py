@@ -219,7 +219,7 @@ class SharedEncoder(nn.Module):
     def own_nodes(self, batch: GraphBatch) -> slice:
         """Return which nodes of a batch this process's encoder sees."""
         begin, end = self._shown(batch)
-        first, last = batch.node_offsets[[begin, end]].tolist()
+        first, last = batch.host.node_offsets[[begin, end]].tolist()
         return slice(first, last)
 
     def forward(self, batch: GraphBatch) -> Sequence[Tensor]:
@@ -246,8 +246,8 @@ class SharedEncoder(nn.Module):
 def graphs_between(batch: GraphBatch, begin: int, end: int) -> GraphBatch:
     """Return the graphs from `begin` to before `end` as a batch of their own."""
     node_offsets, edge_offsets = batch.node_offsets[begin : end + 1], batch.edge_offsets[begin : end + 1]
-    ends = torch.stack([node_offsets[[0, -1]], edge_offsets[[0, -1]]]).tolist()
-    nodes, edges = (slice(*pair) for pair in ends)
+    host = batch.host.node_offsets, batch.host.edge_offsets
+    nodes, edges = (slice(int(offsets[begin]), int(offsets[end])) for offsets in host)
     return GraphBatch(
         batch.operation_ids[nodes],
         batch.sources[edges] - nodes.start,
