@@ -119,6 +119,19 @@ def test_repeated_architectures_are_averaged(problem):
     assert "3 labels of architectures that have another one: averaged" in blend.explain()
 
 
+def test_mean_and_spread_of_one_table_are_one_prediction(problem, monkeypatch):
+    table, values = problem
+    blend = Blend(Labels(table[:30], values[:30]), VIEWS, 0)
+    asked, compute = [], blend._compute
+    monkeypatch.setattr(blend, "_compute", lambda *args: (asked.append(args[0]), compute(*args))[1])
+    one, other = table[30:50], table[50:]
+    means = [blend.mean(rows) for rows in (one, other)]
+    spread = blend.spread(other)
+    assert [len(rows) for rows in asked] == [20, len(table) - 50]
+    np.testing.assert_array_equal(blend.mean(one), means[0])
+    np.testing.assert_array_equal(blend.spread(table[50:]), spread)
+
+
 def test_too_few_different_architectures_are_refused(problem):
     table, values = problem
     with pytest.raises(TableError, match="9 labels are of 3 different architectures; at least 4"):

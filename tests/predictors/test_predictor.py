@@ -86,11 +86,12 @@ def test_minimising_ranks_the_other_way(make, fitted, table, values, candidates,
 @every_method
 def test_ranking_is_sorting_the_predictions(fitted, candidates, method):
     predictor = fitted[method]
-    predicted = predictor.predict(candidates)
+    predicted, std = predictor.predict(candidates, return_std=True)
     whole = predictor.rank(candidates)
     assert whole.rows.tolist() == np.argsort(-predicted, kind="stable").tolist()
     assert whole.rows.dtype == np.int64
     assert whole.mean.tolist() == predicted[whole.rows].tolist()
+    assert whole.std.tolist() == std[whole.rows].tolist()
     assert list(whole.architectures) == [candidates[row] for row in whole.rows.tolist()]
     for top in (1, 7, len(candidates), len(candidates) + 5):
         ranking = predictor.rank(candidates, top)

@@ -11,15 +11,14 @@ import dataclasses
 from collections.abc import Callable
 from typing import Protocol, Self, runtime_checkable
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from archflow.encoders.asynchronous import Schedule, Sweep, neighbours
 from archflow.encoders.sharing import start_colours
-from archflow.graphs import Columns, GraphBatch, generations
+from archflow.graphs import Columns, GraphBatch
 from archflow.graphs.batch import on_device
-from archflow.graphs.keys import distinct_rows, mix
+from archflow.graphs.distinct_cones import DistinctCones
 
 
 @runtime_checkable
@@ -50,32 +49,16 @@ class Cones:
 
     @classmethod
     def of(cls, batch: GraphBatch, *, backward: bool = False) -> Self:
-        """Group the nodes of a batch by their cones, of reversed edges if `backward`.
-
-        Cones are compared as 64-bit hashes: two different ones are taken for one with a probability of about
-        1 in 2^64 a pair.
-        """
+        """Group the nodes of a batch by their cones, of reversed edges if `backward`."""
         host = batch.host
         senders, receivers = (host.targets, host.sources) if backward else (host.sources, host.targets)
-        colours = start_colours(host.operation_ids, host.attributes)
-        turns = np.zeros(batch.n_nodes, dtype=np.int64)
-        for turn, step in enumerate(generations(senders, receivers, batch.n_nodes), start=1):
-            arriving = np.add.reduceat(mix(colours[step.senders], np.uint64(2)), step.starts[:-1])
-            colours[step.nodes] = mix(colours[step.nodes] ^ mix(arriving, np.uint64(3)), np.uint64(4))
-            turns[step.nodes] = turn
-
-        first, cones = distinct_rows(colours)
-        order = np.argsort(turns[first], kind="stable")
-        first, places = first[order], np.argsort(order)[cones]
-        sizes = np.bincount(turns[first]).tolist()
-        kept = np.zeros(batch.n_nodes, dtype=bool)
-        kept[first] = True
-        edges = kept[receivers]
-        sent, received = places[senders[edges]], places[receivers[edges]]
-        device = batch.operation_ids.device
-        before, after = neighbours(received, sent, sizes, device), neighbours(sent, received, sizes, device)
+        found = DistinctCones.of(start_colours(host.operation_ids, host.attributes), senders, receivers)
+        sizes, device = found.sizes, batch.operation_ids.device
+        senders, receivers = found.edges()
+        before = neighbours(receivers, senders, sizes, device)
+        after = neighbours(senders, receivers, sizes, device)
         sweep = Sweep(sizes, range(len(sizes)), before, after)
-        return cls(on_device(first, device), on_device(places, device), sweep)
+        return cls(on_device(found.first, device), on_device(found.places, device), sweep)
 
     def spread(self, compute: Callable[..., Tensor], schedule: Schedule, *values: Tensor) -> Tensor:
         """Compute a pass once for each cone and give it to every node that has one.

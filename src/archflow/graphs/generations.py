@@ -50,9 +50,9 @@ def generations(senders: IntArray, receivers: IntArray, n_nodes: int) -> list[St
         reached = out_targets[ragged_positions(out_starts[frontier], out_counts[frontier])]
         if not len(reached):
             return steps
-        touched, arrivals = np.unique(reached, return_counts=True)
-        waiting[touched] -= arrivals
-        frontier = touched[waiting[touched] == 0]
+        np.subtract.at(waiting, reached, 1)
+        ready = np.sort(reached[waiting[reached] == 0])  # once for each edge from the last generation
+        frontier = ready[np.diff(ready, prepend=-1) > 0]
         counts = in_counts[frontier]
         edges = ragged_positions(in_starts[frontier], counts)
         steps.append(Step(frontier, in_sources[edges], offsets_of(counts)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Sequence
 
 import numpy as np
@@ -86,6 +87,7 @@ class Blend:
         self._surprises = np.sort(np.abs(mean - self._scores) / np.sqrt(variance))
         self._left_out_tau = kendall_tau(mean, self._scores)
 
+        self._last: weakref.ref[ArchitectureTable] | None = None
         self._encoder: EncoderExpert | None = None
         if encoder is not None and same_form in self._experts:
             self._encoder = EncoderExpert(encoder, scored, seed, device or torch.device("cpu"), report)
@@ -150,7 +152,12 @@ class Blend:
         return "\n".join(lines)
 
     def _predict(self, table: ArchitectureTable, report: Report) -> tuple[FloatArray, FloatArray]:
-        """Return mean and variance of the normal score, (A,) each."""
+        """Return mean and variance of the normal score, (A,) each; of the last table they are remembered."""
+        if self._last is None or self._last() is not table:
+            self._remembered, self._last = self._compute(table, report), weakref.ref(table)
+        return self._remembered
+
+    def _compute(self, table: ArchitectureTable, report: Report) -> tuple[FloatArray, FloatArray]:
         parts = [table] if len(table) <= PART else [table[i : i + PART] for i in range(0, len(table), PART)]
         means, variances, done = [], [], 0
         for part in parts:

@@ -203,4 +203,6 @@ class Standardiser:
 
     def __call__(self, block: NDArray[np.floating]) -> FloatArray:
         """Standardise a block, (A, F)."""
-        return np.asarray(np.clip((block - self._mean) / self._deviation, -_FARTHEST, _FARTHEST))
+        scaled: FloatArray = block - self._mean
+        scaled /= self._deviation
+        return np.clip(scaled, -_FARTHEST, _FARTHEST, out=scaled)

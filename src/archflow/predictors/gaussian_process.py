@@ -218,14 +218,14 @@ def _most_probable(squared: FloatArray, targets: FloatArray, start: FloatArray, 
     blocks, count = len(squared), len(targets)
     center, deviation = _prior(blocks)
     upper = np.triu_indices(count, 1)  # the matrices are symmetric: half of the work
-    pairs = squared[:, *upper]  # (B, P)
+    pairs = np.sqrt(5 * squared[:, *upper])  # (B, P)
     matrix, diagonal = np.zeros((count, count)), np.diag_indices(count)
 
     def loss(parameters: FloatArray) -> tuple[float, FloatArray]:
         weights = np.exp(parameters[:blocks])
-        distances = np.sqrt(5 * pairs) * np.exp(-parameters[blocks:-1])[:, None]
-        decay = np.exp(-distances)
-        kernels = (1 + distances + distances**2 / 3) * decay
+        distances = pairs * np.exp(-parameters[blocks:-1])[:, None]
+        decay, thirds = np.exp(-distances), distances**2 / 3
+        kernels = (1 + distances + thirds) * decay
         matrix[upper] = weights @ kernels
         matrix[diagonal] = weights.sum() + _noise(parameters)
         factor = _cholesky(matrix)
@@ -236,7 +236,7 @@ def _most_probable(squared: FloatArray, targets: FloatArray, start: FloatArray, 
         inverse, _ = dpotri(factor)
         outer = inverse[upper] - coefficients[upper[0]] * coefficients[upper[1]]
         trace = (np.diag(inverse) - coefficients**2).sum() / 2
-        slopes = distances**2 * (1 + distances) / 3 * decay  # of Matern-5/2 by the logarithm of its length
+        slopes = thirds * (1 + distances) * decay  # of Matern-5/2 by the logarithm of its length
         gradient = np.concatenate(
             [
                 weights * (kernels @ outer + trace),

@@ -307,7 +307,8 @@ class Predictor:
         rows, fronts = order.choose(predicted, values, top)
         chosen = plain[rows]
         unlike = self._known().find_unlike(chosen, "ranked")
-        spread = self._spreads(table[rows], report)
+        most = 2 * len(rows) > len(table)  # some methods have the spread of all at hand
+        spread = self._spreads(table, report)[rows] if most else self._spreads(table[rows], report)
         return Ranking(rows, _squeezed(predicted[rows]), spread, chosen, fronts, unlike)
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from archflow.graphs import Architecture, ArchitectureTable, generations
-from archflow.predictors.features.paths import count_paths, heaviest_paths
+from archflow.graphs import Architecture, ArchitectureTable
+from archflow.predictors.features.paths import cones_of_operations, count_paths, heaviest_paths, largest
 from archflow.testing import TOY_OPERATIONS, toy_table
 from archflow.testing.strategies import tables
 from reference import structure as slow
@@ -17,15 +17,10 @@ from reference import structure as slow
 WEIGHTS = st.sampled_from([-np.inf, -3.0, -1.0, 0.0, 1.0, 2.0, 50.0])
 
 
-def steps_of(table, *, reverse=False):
-    ends = table.columns.global_edges()
-    return generations(*ends[::-1] if reverse else ends, len(table.columns.operation_ids))
-
-
 @given(tables(), st.lists(st.tuples(*[WEIGHTS] * len(TOY_OPERATIONS)), max_size=4))
 def test_the_heaviest_path_equals_the_heaviest_of_all(table, ways):
     weights = np.array(ways, dtype=np.float32).reshape(-1, len(TOY_OPERATIONS)).T
-    found = heaviest_paths(table.columns, TOY_OPERATIONS, steps_of(table), weights)
+    found = heaviest_paths(table.columns, TOY_OPERATIONS, cones_of_operations(table.columns), weights)
     assert found.shape == (len(table), len(ways))
     for architecture, row in zip(table, found.tolist(), strict=True):
         names = [[architecture.operations[node] for node in path] for path in slow.paths(architecture)]
@@ -34,8 +29,20 @@ def test_the_heaviest_path_equals_the_heaviest_of_all(table, ways):
             assert heaviest == max(totals, default=-np.inf)
 
 
+@given(st.lists(st.integers(1, 9), max_size=12), st.integers(0, 3))
+def test_largest_equals_the_maxima_group_by_group(sizes, width):
+    rng = np.random.default_rng(len(sizes))
+    values = rng.integers(-9, 9, size=(7, width)).astype(np.float32)
+    starts = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+    members = rng.integers(0, 7, size=starts[-1])
+    expected = [values[members[a:b]].max(axis=0) for a, b in itertools.pairwise(starts)]
+    found = largest(values, members, starts)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, np.reshape(expected, (len(sizes), width)))
+
+
 def counts(table, starts, *, reverse=False):
-    fractions, powers = count_paths(steps_of(table, reverse=reverse), starts)
+    fractions, powers = count_paths(cones_of_operations(table.columns, reverse=reverse), starts)
     return [math.ldexp(*pair) for pair in zip(fractions.tolist(), powers.tolist(), strict=True)]
 
 
@@ -68,7 +75,7 @@ def diamonds(count):
 def test_every_diamond_doubles_the_count(count):
     table = ArchitectureTable.of([diamonds(count)], TOY_OPERATIONS)
     starts = table.columns.operation_ids == TOY_OPERATIONS.id("input")
-    fractions, powers = count_paths(steps_of(table), starts)
+    fractions, powers = count_paths(cones_of_operations(table.columns), starts)
     assert (fractions[-1], powers[-1]) == (0.5, count + 1)  # 2^count
     assert (fractions >= 0.5).all()
 
@@ -86,5 +93,6 @@ def test_a_few_more_paths_than_a_power_of_two_are_counted_exactly():
 def test_no_graph_has_no_path():
     empty = toy_table(0)
     weights = np.ones((len(TOY_OPERATIONS), 3), dtype=np.float32)
-    assert heaviest_paths(empty.columns, TOY_OPERATIONS, [], weights).shape == (0, 3)
+    cones = cones_of_operations(empty.columns)
+    assert heaviest_paths(empty.columns, TOY_OPERATIONS, cones, weights).shape == (0, 3)
     assert counts(empty, np.zeros(0, dtype=bool)) == []

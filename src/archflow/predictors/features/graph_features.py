@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from archflow.graphs import INPUT, OUTPUT, ArchitectureTable, Columns, Operations, generations
+from archflow.graphs import INPUT, OUTPUT, ArchitectureTable, Columns, Operations
 from archflow.graphs.columns import IntArray
 from archflow.predictors.features.chunks import in_chunks
-from archflow.predictors.features.paths import heaviest_paths
+from archflow.predictors.features.paths import cones_of_operations, heaviest_paths, largest
 from archflow.predictors.features.structure import attribute_sums
 from archflow.protocols import FloatArray
 
@@ -81,25 +81,25 @@ def graph_features(table: ArchitectureTable) -> FloatArray:
     def compute(columns: Columns) -> FloatArray:
         counts = _tally(columns.node_rows(), columns.operation_ids, len(columns), member)
         paths = _path_features(columns, operations, member)
-        return np.hstack([counts, paths, _degrees(columns, operations, member)])
+        return np.hstack([counts, paths, *_degrees(columns, operations, member)])
 
     features = in_chunks(compute, table, _PER_SUBSET * n_subsets, states=3 * n_subsets)
-    return np.hstack([features, attribute_sums(table)])
+    return np.hstack([features, attribute_sums(table)]) if operations.attributes else features
 
 
 def _path_features(columns: Columns, operations: Operations, member: NDArray[np.float32]) -> FloatArray:
     """Return the shortest and the longest path within each set, and the most of it on any path, (B, 3 S)."""
-    sources, targets = columns.global_edges()
-    steps = generations(sources, targets, len(columns.operation_ids))
     outside = np.where(member > 0, np.float32(0), np.float32(-np.inf))
     outside[[operations.id(INPUT), operations.id(OUTPUT)]] = 0
     weights = np.hstack([outside - member, outside + member, member])
-    heaviest = heaviest_paths(columns, operations, steps, weights)
+    heaviest = heaviest_paths(columns, operations, cones_of_operations(columns), weights)
     return np.where(np.isfinite(heaviest), np.abs(heaviest), -1)
 
 
-def _degrees(columns: Columns, operations: Operations, member: NDArray[np.float32]) -> FloatArray:
-    """Return for edges in, then for edges out, the degree of the end, the mean and the largest, (B, 6 S)."""
+def _degrees(
+    columns: Columns, operations: Operations, member: NDArray[np.float32]
+) -> list[NDArray[np.floating]]:
+    """Return for edges in, then out, the degree of the end, the mean and the largest, (B, S) each."""
     ids, rows = columns.operation_ids, columns.node_rows()
     is_input, is_output = ids == operations.id(INPUT), ids == operations.id(OUTPUT)
     is_inner = ~(is_input | is_output)
@@ -111,8 +111,8 @@ def _degrees(columns: Columns, operations: Operations, member: NDArray[np.float3
         features.append(_tally(rows[near[at_end]], ids[far[at_end]], len(columns), member))
         features.append(_tally(rows[near[at_inner]], ids[far[at_inner]], len(columns), member) / n_inner)
         degrees = _tally(near[at_inner], ids[far[at_inner]], len(ids), member)
-        features.append(np.maximum.reduceat(degrees, columns.node_offsets[:-1]))
-    return np.hstack(features).astype(np.float64)
+        features.append(largest(degrees, np.arange(len(ids)), columns.node_offsets))
+    return features
 
 
 def _tally(

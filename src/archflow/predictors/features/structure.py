@@ -17,13 +17,12 @@ from archflow.graphs import (
     AttributeScale,
     Columns,
     Operations,
-    Step,
-    generations,
 )
 from archflow.graphs.columns import ragged_positions
+from archflow.graphs.distinct_cones import DistinctCones
 from archflow.graphs.keys import mix
 from archflow.predictors.features.chunks import in_chunks
-from archflow.predictors.features.paths import count_paths, heaviest_paths
+from archflow.predictors.features.paths import cones_of_operations, count_paths, heaviest_paths
 from archflow.protocols import FloatArray
 
 LARGEST_PAIRED = 32
@@ -99,9 +98,7 @@ def path_statistics(table: ArchitectureTable) -> FloatArray:
     operations, size = table.operations, len(table.operations)
 
     def compute(columns: Columns) -> FloatArray:
-        sources, targets = columns.global_edges()
-        n_nodes = len(columns.operation_ids)
-        forward, backward = generations(sources, targets, n_nodes), generations(targets, sources, n_nodes)
+        forward, backward = cones_of_operations(columns), cones_of_operations(columns, reverse=True)
         features = np.empty((len(columns), 4 + 2 * size))
         features[:, :2] = _path_lengths(columns, operations, forward)
         features[:, 2], features[:, 4 : 4 + size] = _path_shares(columns, operations, forward, backward)
@@ -163,7 +160,7 @@ def attribute_sums(table: ArchitectureTable, scale: AttributeScale = LOGARITHM) 
     return in_chunks(compute, table, 3 * n_attributes, states=3 * n_attributes)
 
 
-def _path_lengths(columns: Columns, operations: Operations, forward: list[Step]) -> FloatArray:
+def _path_lengths(columns: Columns, operations: Operations, forward: DistinctCones) -> FloatArray:
     """Return the longest and the shortest path in edges, (B, 2), -1 where there is none."""
     weights = np.array([[1, -1]] * len(operations), dtype=np.float32)
     weights[operations.id(INPUT)] = 0  # every other node of a path is at the end of one edge
@@ -172,7 +169,7 @@ def _path_lengths(columns: Columns, operations: Operations, forward: list[Step])
 
 
 def _path_shares(
-    columns: Columns, operations: Operations, forward: list[Step], backward: list[Step]
+    columns: Columns, operations: Operations, forward: DistinctCones, backward: DistinctCones
 ) -> tuple[FloatArray, FloatArray]:
     """Return log(1 + number of paths), (B,), and each operation's share of them, (B, d)."""
     ids, size = columns.operation_ids, len(operations)
@@ -190,7 +187,7 @@ def _path_shares(
 
 
 def _most_on_a_path(
-    columns: Columns, operations: Operations, forward: list[Step], has_path: NDArray[np.bool_]
+    columns: Columns, operations: Operations, forward: DistinctCones, has_path: NDArray[np.bool_]
 ) -> FloatArray:
     """Return the most nodes of each operation on one path, (B, d), -1 for rows without a path."""
     most = np.repeat(np.where(has_path, 0.0, -1.0)[:, None], len(operations), axis=1)
