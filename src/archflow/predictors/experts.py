@@ -151,7 +151,10 @@ class TreesExpert:
 
     def _features(self, table: ArchitectureTable) -> NDArray[np.float32]:
         names = (*VIEWS["counts"].blocks, *self._blocks.beside)
-        return np.hstack([self._blocks.of(table, name) for name in names])
+        blocks = [self._blocks.of(table, name) for name in names]
+        # Column by column: a node of a tree reads one number of every row that reaches it.
+        features = np.empty((len(table), sum(block.shape[1] for block in blocks)), np.float32, order="F")
+        return np.concatenate(blocks, axis=1, out=features)
 
 
 class EncoderExpert:

@@ -48,4 +48,5 @@ class Forest:
 
     def _blocks(self, table: ArchitectureTable) -> Iterator[NDArray[np.float32]]:
         for begin in range(0, len(table), _BLOCK):
-            yield self._features(table[begin : begin + _BLOCK])[:, self._used].toarray()
+            # Column by column: a node of a tree reads one number of every row that reaches it.
+            yield self._features(table[begin : begin + _BLOCK])[:, self._used].toarray(order="F")
