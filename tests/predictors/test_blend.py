@@ -119,17 +119,34 @@ def test_repeated_architectures_are_averaged(problem):
     assert "3 labels of architectures that have another one: averaged" in blend.explain()
 
 
-def test_mean_and_spread_of_one_table_are_one_prediction(problem, monkeypatch):
+def test_the_mean_of_a_table_whose_spread_was_asked_for_is_at_hand(problem, monkeypatch):
     table, values = problem
     blend = Blend(Labels(table[:30], values[:30]), VIEWS, 0)
-    asked, compute = [], blend._compute
-    monkeypatch.setattr(blend, "_compute", lambda *args: (asked.append(args[0]), compute(*args))[1])
-    one, other = table[30:50], table[50:]
-    means = [blend.mean(rows) for rows in (one, other)]
+    other = table[30:]
+    alone, asked = blend.mean(other), []
+    for expert in blend._experts.values():
+        for name in ("mean", "predict"):
+            own = getattr(expert, name)
+            monkeypatch.setattr(expert, name, lambda part, own=own: (asked.append(part), own(part))[1])
     spread = blend.spread(other)
-    assert [len(rows) for rows in asked] == [20, len(table) - 50]
-    np.testing.assert_array_equal(blend.mean(one), means[0])
-    np.testing.assert_array_equal(blend.spread(table[50:]), spread)
+    seen = len(asked)
+    np.testing.assert_array_equal(blend.mean(other), alone)
+    np.testing.assert_array_equal(blend.spread(other), spread)
+    assert len(asked) == seen
+    np.testing.assert_array_equal(blend.mean(table[30:]), alone)  # an equal table is another one
+    assert len(asked) > seen
+
+
+def test_parts_of_a_table_are_predicted_alike(problem, monkeypatch):
+    table, values = problem
+    blend = Blend(Labels(table[:30], values[:30]), VIEWS, 0)
+    expected, done = (blend.mean(table), blend.spread(table)), []
+    monkeypatch.setattr("archflow.predictors.blend.PART", 50)
+    parts = table[np.arange(len(table))]
+    np.testing.assert_allclose(blend.mean(parts, lambda *told: done.append(told[:2])), expected[0])
+    np.testing.assert_allclose(blend.spread(parts), expected[1])
+    assert done == [(50, 120), (100, 120), (120, 120)]
+    assert blend.mean(table[:0]).shape == blend.spread(table[:0]).shape == (0,)
 
 
 def test_too_few_different_architectures_are_refused(problem):

@@ -31,6 +31,7 @@ def test_they_predict_and_know_how_well(problem, labelled):
     table, scores = problem
     for expert in experts(labelled):
         mean, variance = expert.predict(table)
+        np.testing.assert_array_equal(expert.mean(table), mean)
         assert kendalltau(mean[60:], scores[60:]).statistic > 0.5
         assert (variance > 0).all()
         seen, unseen = (kendalltau(x, scores[:60]).statistic for x in (mean[:60], expert.left_out))
@@ -42,6 +43,7 @@ def test_they_predict_and_know_how_well(problem, labelled):
 def test_no_architectures_no_predictions(problem, labelled):
     for expert in experts(labelled):
         assert [x.shape for x in expert.predict(problem[0][:0])] == [(0,), (0,)]
+        assert expert.mean(problem[0][:0]).shape == (0,)
 
 
 def test_a_view_without_differences_still_predicts(space):

@@ -34,6 +34,7 @@ def test_prediction_is_the_conditional_gaussian():
     cross = plain_kernel(process, others, blocks)
     mean, variance = process.predict(others)
     np.testing.assert_allclose(mean, cross @ np.linalg.solve(covariance, targets), atol=1e-6)
+    np.testing.assert_array_equal(process.mean(others), mean)
     explained = np.einsum("ij,ji->i", cross, np.linalg.solve(covariance, cross.T))
     np.testing.assert_allclose(variance, process.weights.sum() + process.noise - explained, atol=1e-6)
 
@@ -77,6 +78,26 @@ def test_hyper_parameters_maximise_the_posterior():
     for position in range(5):
         for step in (-0.1, 0.1):
             assert loss(best + step * np.eye(5)[position]) > loss(best)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 5), st.integers(0, 40), st.integers(1, 50))
+def test_slopes_are_those_of_the_kernels_whatever_the_size_of_a_piece(blocks, pairs, piece):
+    rng = np.random.default_rng(pairs)
+    roots, lengths = rng.uniform(0, 9, size=(blocks, pairs)), rng.uniform(-1, 1, size=(blocks, 1))
+
+    def kernels_and_slopes(lengths):
+        kernels, slopes = np.empty_like(roots), np.empty_like(roots)
+        for begin in range(0, pairs, piece):
+            own = slice(begin, begin + piece)
+            gaussian_process._matern(roots[:, own], np.exp(-lengths), kernels[:, own], slopes[:, own])
+        return kernels, slopes
+
+    kernels, slopes = kernels_and_slopes(lengths)
+    ratio = roots / np.exp(lengths)
+    np.testing.assert_allclose(kernels, (1 + ratio + ratio**2 / 3) * np.exp(-ratio), rtol=1e-12)
+    upper, lower = (kernels_and_slopes(lengths + step)[0] for step in (1e-5, -1e-5))
+    np.testing.assert_allclose(slopes, (upper - lower) / 2e-5, atol=1e-8)
 
 
 def test_an_irrelevant_block_loses_its_weight():

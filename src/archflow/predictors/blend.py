@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -95,7 +95,7 @@ class Blend:
 
     def mean(self, table: ArchitectureTable, report: Report = silent) -> FloatArray:
         """Return the predicted target, (A,)."""
-        return self._curve(self._predict(table, report)[0])
+        return self._curve(self._mean(table, report))
 
     def spread(self, table: ArchitectureTable, report: Report = silent) -> FloatArray:
         """Return half of the width of the central interval that holds 68 % of new labels, (A,)."""
@@ -151,27 +151,37 @@ class Blend:
             )
         return "\n".join(lines)
 
+    def _mean(self, table: ArchitectureTable, report: Report) -> FloatArray:
+        """Return the mean of the normal score, (A,)."""
+        if self._last is not None and self._last() is table:
+            return self._remembered[0]
+        means = [
+            self._mixed(part, np.stack([expert.mean(part) for expert in self._experts.values()]))
+            for part in _parts(table, report)
+        ]
+        return np.concatenate([np.zeros(0), *means])
+
     def _predict(self, table: ArchitectureTable, report: Report) -> tuple[FloatArray, FloatArray]:
-        """Return mean and variance of the normal score, (A,) each; of the last table they are remembered."""
+        """Return mean and variance of the normal score, (A,) each; those of the last table are remembered."""
         if self._last is None or self._last() is not table:
-            self._remembered, self._last = self._compute(table, report), weakref.ref(table)
+            means, variances = [np.zeros(0)], [np.zeros(0)]
+            for part in _parts(table, report):
+                predictions = [expert.predict(part) for expert in self._experts.values()]
+                every = np.stack([mean for mean, _ in predictions])
+                variances.append(self._mix(every, [own for _, own in predictions], self._weights @ every))
+                means.append(self._mixed(part, every))
+            self._remembered = np.concatenate(means), np.concatenate(variances)
+            self._last = weakref.ref(table)
         return self._remembered
 
-    def _compute(self, table: ArchitectureTable, report: Report) -> tuple[FloatArray, FloatArray]:
-        parts = [table] if len(table) <= PART else [table[i : i + PART] for i in range(0, len(table), PART)]
-        means, variances, done = [], [], 0
-        for part in parts:
-            predictions = [expert.predict(part) for expert in self._experts.values()]
-            every = np.stack([mean for mean, _ in predictions])
-            mean = self._weights @ every
-            variances.append(self._mix(every, [variance for _, variance in predictions], mean))
-            if self._encoder is not None:
-                own = every[list(self._experts).index(self._encoder.view)]
-                mean = mean + self._encoder_share * (self._encoder.mean(part) - own)
-            means.append(mean)
-            done += len(part)
-            report(done, len(table), "")
-        return np.concatenate(means), np.concatenate(variances)
+    def _mixed(self, part: ArchitectureTable, every: FloatArray) -> FloatArray:
+        """Return the blend's mean, (A,), from those of the E experts, (E, A)."""
+        mean: FloatArray = self._weights @ every
+        if self._encoder is None:
+            return mean
+        own = every[list(self._experts).index(self._encoder.view)]
+        mean += self._encoder_share * (self._encoder.mean(part) - own)
+        return mean
 
     def _mix(self, means: FloatArray, variances: Sequence[FloatArray], mean: FloatArray) -> FloatArray:
         """Return the variance of the mixture, (A,), of E experts' means (E, A) and variances."""
@@ -186,6 +196,14 @@ class Blend:
         # More than the labels can tell: go on from the largest as a Gaussian would.
         largest = ndtri((1 + count / (count + 1)) / 2)
         return float(self._surprises[-1] * ndtri((1 + coverage) / 2) / largest)
+
+
+def _parts(table: ArchitectureTable, report: Report) -> Iterator[ArchitectureTable]:
+    """Yield a table in parts whose features are computed at once, and report each when it is done."""
+    for begin in range(0, len(table), PART):
+        part = table if len(table) <= PART else table[begin : begin + PART]
+        yield part
+        report(begin + len(part), len(table), "")
 
 
 def normal_scores(values: FloatArray) -> FloatArray:

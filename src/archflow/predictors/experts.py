@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -19,7 +20,6 @@ from archflow.protocols import FloatArray
 from archflow.training import TrainingConfig
 from archflow.workers import threads_for
 
-_ROWS = 4_096  # whose kernel with the labels is held at once
 _MOST_APART = 32  # columns of a block that get a kernel each
 _TREES = 200
 _FEATURES_A_SPLIT = 1 / 3
@@ -37,8 +37,12 @@ class Expert(Protocol):
     left_out: FloatArray
     left_out_variance: FloatArray
 
+    def mean(self, table: ArchitectureTable) -> FloatArray:
+        """Return the mean, (A,), of architectures as written."""
+        ...
+
     def predict(self, table: ArchitectureTable) -> tuple[FloatArray, FloatArray]:
-        """Return mean and variance, (A,) each, of architectures as written."""
+        """Return mean and variance, (A,) each; takes longer than the mean alone."""
         ...
 
     def explain(self) -> str:
@@ -81,19 +85,25 @@ class KernelExpert:
         self.left_out = self._process.left_out
         self.left_out_variance = self._process.left_out_variance
 
+    def mean(self, table: ArchitectureTable) -> FloatArray:
+        """Return the mean, (A,)."""
+        with threads_for(len(self.left_out)):
+            return np.concatenate([np.zeros(0), *map(self._process.mean, self._pieces(table))])
+
     def predict(self, table: ArchitectureTable) -> tuple[FloatArray, FloatArray]:
         """Return mean and variance, (A,) each."""
-        own = [
-            (scale, self._blocks.of(table, name)[:, columns])
-            for scale, (name, columns) in zip(self._standardisers, self._parts, strict=True)
-        ]
         with threads_for(len(self.left_out)):
-            parts = [
-                self._process.predict([scale(block[begin : begin + _ROWS]) for scale, block in own])
-                for begin in range(0, len(table), _ROWS)
-            ]
+            parts = list(map(self._process.predict, self._pieces(table)))
         means, variances = zip(*parts, strict=True) if parts else ((), ())
         return np.concatenate([np.zeros(0), *means]), np.concatenate([np.zeros(0), *variances])
+
+    def _pieces(self, table: ArchitectureTable) -> Iterator[list[FloatArray]]:
+        """Yield the standardised parts of some rows, as many as are best predicted at once, (a, F_b) each."""
+        own = [self._blocks.of(table, name)[:, columns] for name, columns in self._parts]
+        step = self._process.rows_at_once
+        for begin in range(0, len(table), step):
+            blocks = (part[begin : begin + step] for part in own)
+            yield [scale(block) for scale, block in zip(self._standardisers, blocks, strict=True)]
 
     def explain(self) -> str:
         """Name the blocks by their share of the kernel, and the noise."""
@@ -140,10 +150,13 @@ class TreesExpert:
         error = float(np.mean((self.left_out - targets) ** 2))
         self.left_out_variance = np.full(len(targets), max(error, 1e-6))
 
+    def mean(self, table: ArchitectureTable) -> FloatArray:
+        """Return the mean, (A,)."""
+        return self._trees.predict(self._features(table)) if len(table) else np.zeros(0)
+
     def predict(self, table: ArchitectureTable) -> tuple[FloatArray, FloatArray]:
         """Return mean and variance, (A,) each; the variance is the mean squared error out of the bag."""
-        means = self._trees.predict(self._features(table)) if len(table) else np.zeros(0)
-        return means, np.full(len(table), self.left_out_variance[0])
+        return self.mean(table), np.full(len(table), self.left_out_variance[0])
 
     def explain(self) -> str:
         """Say how many trees there are."""

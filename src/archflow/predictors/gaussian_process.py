@@ -20,7 +20,8 @@ MOST_EXACT = 2000
 MOST_SPARSE, INDUCING = 10_000, 1000
 """Of more labels so many at most are conditioned on, through so many of them: a sparse posterior."""
 
-_ROWS = 4_096  # predicted at once
+# Kernels of rows with the labels that are computed at once: so few numbers stay in a core's cache.
+_KERNELS = 2**17
 
 # Labels on which the marginal likelihood is computed: a step takes time in their cube, and in their square
 # for each block. Of many blocks fewer labels, so that all take about as long.
@@ -100,6 +101,15 @@ class GaussianProcess:
         """The variance of the noise."""
         return _noise(self._parameters)
 
+    @property
+    def rows_at_once(self) -> int:
+        """How many rows are predicted fastest at once."""
+        return max(_KERNELS // len(self._inducing[0]), 1)
+
+    def mean(self, blocks: Sequence[FloatArray]) -> FloatArray:
+        """Return the mean of other rows, (A,); takes the same as `predict`."""
+        return np.asarray(self._to_inducing(blocks) @ self._coefficients)
+
     def predict(self, blocks: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
         """Return mean and variance, noise included, of other rows, (A,) each.
 
@@ -154,8 +164,8 @@ class GaussianProcess:
         self.left_out, self.left_out_variance = np.empty(len(targets)), np.empty(len(targets))
         cross = self._to_inducing([block[seen] for block in blocks])
         self.left_out[seen], self.left_out_variance[seen] = self._project(kernel, cross, targets[seen])
-        for begin in range(0, len(unseen), _ROWS):
-            rows = unseen[begin : begin + _ROWS]
+        for begin in range(0, len(unseen), self.rows_at_once):
+            rows = unseen[begin : begin + self.rows_at_once]
             self.left_out[rows], self.left_out_variance[rows] = self.predict(
                 [block[rows] for block in blocks]
             )
@@ -184,8 +194,11 @@ class GaussianProcess:
 
 def squared_distances(rows: FloatArray, others: FloatArray) -> FloatArray:
     """Return squared Euclidean distances, (A, M) float64, of (A, F) and (M, F) rows."""
-    norms = np.einsum("ij,ij->i", rows, rows)[:, None] + np.einsum("ij,ij->i", others, others)
-    return np.asarray(np.maximum(norms - 2 * (rows @ others.T), 0))
+    squared: FloatArray = rows @ others.T
+    squared *= -2
+    squared += np.einsum("ij,ij->i", rows, rows)[:, None]
+    squared += np.einsum("ij,ij->i", others, others)
+    return np.maximum(squared, 0, out=squared)
 
 
 def _median(squared: FloatArray) -> float:
@@ -219,13 +232,16 @@ def _most_probable(squared: FloatArray, targets: FloatArray, start: FloatArray, 
     center, deviation = _prior(blocks)
     upper = np.triu_indices(count, 1)  # the matrices are symmetric: half of the work
     pairs = np.sqrt(5 * squared[:, *upper])  # (B, P)
+    kernels, slopes = np.empty_like(pairs), np.empty_like(pairs)
+    step = max(_KERNELS // blocks, 1)
+    pieces = [slice(begin, begin + step) for begin in range(0, pairs.shape[1], step)]
     matrix, diagonal = np.zeros((count, count)), np.diag_indices(count)
 
     def loss(parameters: FloatArray) -> tuple[float, FloatArray]:
         weights = np.exp(parameters[:blocks])
-        distances = pairs * np.exp(-parameters[blocks:-1])[:, None]
-        decay, thirds = np.exp(-distances), distances**2 / 3
-        kernels = (1 + distances + thirds) * decay
+        shrink = np.exp(-parameters[blocks:-1])[:, None]
+        for piece in pieces:
+            _matern(pairs[:, piece], shrink, kernels[:, piece], slopes[:, piece])
         matrix[upper] = weights @ kernels
         matrix[diagonal] = weights.sum() + _noise(parameters)
         factor = _cholesky(matrix)
@@ -236,7 +252,6 @@ def _most_probable(squared: FloatArray, targets: FloatArray, start: FloatArray, 
         inverse, _ = dpotri(factor)
         outer = inverse[upper] - coefficients[upper[0]] * coefficients[upper[1]]
         trace = (np.diag(inverse) - coefficients**2).sum() / 2
-        slopes = thirds * (1 + distances) * decay  # of Matern-5/2 by the logarithm of its length
         gradient = np.concatenate(
             [
                 weights * (kernels @ outer + trace),
@@ -250,6 +265,26 @@ def _most_probable(squared: FloatArray, targets: FloatArray, start: FloatArray, 
     bounds = list(zip(center - 12 * deviation, center + 12 * deviation, strict=True))
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": steps})
     return np.asarray(found.x, dtype=np.float64)
+
+
+def _matern(pairs: FloatArray, shrink: FloatArray, kernels: FloatArray, slopes: FloatArray) -> None:
+    """Fill in kernels and their slopes by the logarithm of the length scale l, (B, P) each, in place.
+
+    Args:
+        pairs: sqrt(5) times the distances, (B, P).
+        shrink: 1 / l, (B, 1).
+        kernels: Matern-5/2: (1 + r + r^2 / 3) e^-r, with r = pairs / l.
+        slopes: r^2 (1 + r) / 3 e^-r.
+    """
+    ratio = pairs * shrink
+    np.exp(np.negative(ratio, out=kernels), out=kernels)
+    np.multiply(ratio, ratio, out=slopes)
+    slopes /= 3
+    ratio += 1
+    factor = ratio + slopes
+    slopes *= ratio
+    slopes *= kernels
+    kernels *= factor
 
 
 def _kernel_sum(squared: FloatArray, parameters: FloatArray) -> FloatArray:

@@ -24,7 +24,7 @@ from archflow.predictors.measured import beside, fitted_columns, require_values,
 from archflow.predictors.methods import DEFAULT, method_named
 from archflow.predictors.ranking import Ranking
 from archflow.predictors.saved import PredictorConfig, SavedPredictor
-from archflow.predictors.targets import Condition, Order, Targets
+from archflow.predictors.targets import Condition, Order, Targets, squeezed
 from archflow.pretrain import PretrainConfig, PretrainedEncoder
 from archflow.pretrain.encoder import require_vocabulary
 from archflow.progress import Report, silent
@@ -202,8 +202,9 @@ class Predictor:
         plain, table = self._candidates(architectures, columns)
         if warn:
             self._known().find_unlike(plain, "predicted")
-        mean = self._means(table, report)
-        return (_squeezed(mean), self._spreads(table, report)) if return_std else _squeezed(mean)
+        spread = self._spreads(table, report) if return_std else None  # first: some then know the mean
+        mean = squeezed(self._means(table, report))
+        return mean if spread is None else (mean, spread)
 
     def unlike(self, architectures: Architectures) -> NDArray[np.bool_]:
         """Say which architectures are so unlike the labelled ones that predictions of them are worth little.
@@ -249,7 +250,7 @@ class Predictor:
         _, table = self._candidates(architectures, columns)
         ends = np.stack([interval_of(model, table, coverage) for model in self._fitted], axis=2)
         lower, upper = np.sort(self.targets.signs * ends, axis=0)
-        return _squeezed(lower), _squeezed(upper)
+        return squeezed(lower), squeezed(upper)
 
     def explain(self) -> str:
         """Say what the predictor does and what it has seen, in sentences; a paragraph for each target.
@@ -302,14 +303,14 @@ class Predictor:
             raise UsageError(f"top must be at least 1, not {top}")
         plain, table = self._candidates(candidates, columns)
         order = Order.of(self.targets, weights, where, pareto)
+        spreads = self._spreads(table, report) if top is None else None  # first, as in `predict`
         predicted = self._means(table, report)
         values = [sign * own.values for sign, own in zip(self.targets.signs, self._labels, strict=True)]
         rows, fronts = order.choose(predicted, values, top)
         chosen = plain[rows]
         unlike = self._known().find_unlike(chosen, "ranked")
-        most = 2 * len(rows) > len(table)  # some methods have the spread of all at hand
-        spread = self._spreads(table, report)[rows] if most else self._spreads(table[rows], report)
-        return Ranking(rows, _squeezed(predicted[rows]), spread, chosen, fronts, unlike)
+        spread = self._spreads(table[rows], report) if spreads is None else spreads[rows]
+        return Ranking(rows, squeezed(predicted[rows]), spread, chosen, fronts, unlike)
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> None:
         """Write the predictor as a checkpoint folder.
@@ -367,7 +368,7 @@ class Predictor:
         """Return the standard deviations of the predictions, (A,) or (A, T)."""
         reports = reports_of(self.targets, report)
         spreads = [own.spread(table, to) for own, to in zip(self._require_fitted(), reports, strict=True)]
-        return _squeezed(np.stack(spreads, axis=1))
+        return squeezed(np.stack(spreads, axis=1))
 
     def _as_table(self, architectures: Architectures) -> ArchitectureTable:
         if isinstance(architectures, ArchitectureTable):
@@ -393,8 +394,3 @@ class Predictor:
         if not self._fitted:
             raise UsageError("this predictor has seen no labels yet; call fit or load first")
         return self._fitted
-
-
-def _squeezed(columns: FloatArray) -> FloatArray:
-    """Return (A, T) as it is, or (A,) where T is 1."""
-    return columns[:, 0] if columns.shape[1] == 1 else columns
