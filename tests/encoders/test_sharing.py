@@ -187,10 +187,31 @@ def test_equal_graphs_are_computed_once_and_in_blocks_by_falling_senders(monkeyp
             assert block.reach == [int((edges >= number).sum()) for number in range(1, int(edges[0]) + 1)]
 
 
-def test_colours_that_agree_in_the_bits_that_are_sorted_are_told_apart():
+def test_equal_colours_have_one_place():
     colours = np.array([9, 8, 9, 8, 9], dtype=np.uint64)
     nodes, places = sharing._grouped(colours, np.ones(5, dtype=np.int64), np.arange(5))
-    assert colours[nodes][places].tolist() == colours.tolist()
+    assert nodes.tolist() == [0, 1]
+    assert places.tolist() == [0, 1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("largest", [3, 1000, 10**6])  # keys of one byte, two and more
+def test_counts_fall_within_each_block(largest):
+    counts = np.random.default_rng(0).integers(largest + 1, size=500)
+    for blocks in (np.zeros(500, dtype=np.int64), np.arange(500) // 64):
+        order = sharing._by_falling(counts, blocks)
+        assert order.tolist() == sorted(range(500), key=lambda node: (blocks[node], -counts[node]))
+
+
+@pytest.mark.parametrize("distinct", [0, 1, 700, 50_000])
+def test_distinct_colours_are_counted_to_a_few_per_cent(distinct):
+    colours = np.random.default_rng(0).integers(2**64, size=distinct, dtype=np.uint64)
+    assert 0.95 * distinct <= sharing._distinct_at_least(np.tile(colours, 2)) <= distinct
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_rows_are_gathered_as_they_are(dtype):
+    states, rows = torch.randn(300, 5).to(dtype), torch.tensor([7, 0, 299, 7])
+    assert torch.equal(sharing.gather(states, rows), states[rows])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import cast
 
@@ -9,14 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from archflow.encoders.message_passing import NodeEmbedding, sum_by_receiver, undirected_edges
-from archflow.encoders.sharing import Reads, Sharing
+from archflow.encoders.sharing import Reads, Sharing, gather
 from archflow.graphs import Columns, GraphBatch
 
 # How much of the first node states each layer's input keeps, as in FGP's reference implementation.
 _KEPT = 0.2
 
-# e to the power of this squared is still a float32.
+# e to the power of this, times a value, is still a float32.
 _LARGEST_EXPONENT = 40.0
+_LOG2_E = math.log2(math.e)
 
 
 class GatedGCN(nn.Module):
@@ -65,15 +67,20 @@ class GatedGCN(nn.Module):
         sharing = Sharing.of(columns, len(self.layers), device)
         states = self.embedding(sharing.starts)
         kept, starts = _KEPT * states, torch.arange(len(states), device=device)  # of every state: its start
+        blocks: Iterable[tuple[slice, Tensor]] = [(slice(len(states)), states)]
         for layer, reads in zip(cast(Iterable[GatedGCNLayer], self.layers), sharing.layers, strict=True):
+            mapped = layer.map_blocks(blocks, len(starts), states)
             starts = starts.index_select(0, reads.own)
-            blocks = (
-                (rows, block.relu_().mul_(1 - _KEPT).add_(kept.index_select(0, starts[rows])))
-                for rows, block in layer.blocks(states, reads)
-            )
-            if reads is not sharing.layers[-1]:
-                states = reads.collect(blocks, states)
+            blocks = _keeping(kept, starts, layer.blocks(mapped, reads))
         return sharing.of_all(reads.mean_of_blocks(blocks, states))
+
+
+def _keeping(
+    kept: Tensor, starts: Tensor, blocks: Iterable[tuple[slice, Tensor]]
+) -> Iterator[tuple[slice, Tensor]]:
+    """Turn what a layer gives into the next states, block by block: each keeps a part of its start."""
+    for rows, block in blocks:
+        yield rows, kept.index_select(0, starts[rows]).add_(block.relu_(), alpha=1 - _KEPT)
 
 
 class GatedGCNLayer(nn.Module):
@@ -97,29 +104,38 @@ class GatedGCNLayer(nn.Module):
         updated: Tensor = kept + sum_by_receiver(gates * values, receivers, len(states))
         return updated
 
-    def blocks(self, states: Tensor, reads: Reads) -> Iterator[tuple[slice, Tensor]]:
-        """Map distinct states (m, D) to the next layer's (n, D), block by block, without gradients.
+    def map_blocks(
+        self, blocks: Iterable[tuple[slice, Tensor]], count: int, like: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Apply the four maps to blocks of m = `count` states, each while it is in the cache: (m, D) each."""
+        maps = tuple(like.new_empty(count, like.shape[1]) for _ in range(4))
+        parameters = self.maps.weight.chunk(4), self.maps.bias.chunk(4)
+        for rows, block in blocks:
+            for mapped, weight, bias in zip(maps, *parameters, strict=True):
+                torch.addmm(bias, block, weight.T, out=mapped[rows])
+        return maps
 
-        The exponentials of the gates are taken of nodes, not of edges: 1 / (1 + e^-k e^-q) is sigmoid(k + q).
-        A GPU, which has exponentials to spare, would have to be asked whether they are finite.
+    def blocks(self, maps: tuple[Tensor, ...], reads: Reads) -> Iterator[tuple[slice, Tensor]]:
+        """Compute the next layer's states (n, D), block by block, of the four maps, which it overwrites.
+
+        The exponentials of the gates are taken of nodes, not of edges: e^q v / (e^q + e^-k) is
+        sigmoid(k + q) v. A GPU, which has them to spare, would have to be asked whether they are finite.
         """
-        weights, biases = self.maps.weight.chunk(4), self.maps.bias.chunk(4)
-        keys, queries, values, kept = map(nn.functional.linear, [states] * 4, weights, biases)
-        small = states.device.type == "cpu" and _largest(keys, queries) < _LARGEST_EXPONENT
-        if small:
-            keys.neg_().exp_()
-            queries.neg_().exp_()
-        one = states.new_ones(())
+        keys, queries, values, kept = maps
+        small = keys.device.type == "cpu" and _largest(keys, queries) < _LARGEST_EXPONENT
+        if small:  # powers of two: those of e take three times as long
+            keys.mul_(-_LOG2_E).exp2_()
+            values.mul_(queries.mul_(_LOG2_E).exp2_())
         for rows, senders, starts, reach in reads.blocks():
             own = senders.index_select(0, starts[:-1])
-            total, receiving = kept.index_select(0, own), keys.index_select(0, own)
+            total, receiving = gather(kept, own), gather(keys, own)
             for number, some in enumerate(reach, 1):
                 edges = senders.index_select(0, starts[:some] + number)
-                sent, gates = values.index_select(0, edges), queries.index_select(0, edges)
+                sent, gates = gather(values, edges), gather(queries, edges).add_(receiving[:some])
                 if small:
-                    total[:some].addcdiv_(sent, torch.addcmul(one, receiving[:some], gates))
+                    total[:some].addcdiv_(sent, gates)
                 else:
-                    total[:some].addcmul_(sent, torch.sigmoid(receiving[:some] + gates))
+                    total[:some].addcmul_(sent, gates.sigmoid_())
             yield rows, total
 
 

@@ -70,11 +70,13 @@ class GIN(nn.Module):
         for layer, reads, weight in zip(layers, sharing.layers, weights, strict=True):
             blocks = ((rows, block.relu_()) for rows, block in layer.blocks(states, reads))
             if reads is sharing.layers[-1]:
-                means = reads.mean_of_blocks(blocks, states)
+                embeddings.addmm_(reads.mean_of_blocks(blocks, states), weight.T)
+                continue
+            states = reads.collect(blocks, states)
+            if len(states) < len(sharing):  # there is less to multiply before the mean than after it
+                embeddings += reads.mean_over_nodes(nn.functional.linear(states, weight))
             else:
-                states = reads.collect(blocks, states)
-                means = reads.mean_over_nodes(states)
-            embeddings.addmm_(means, weight.T)
+                embeddings.addmm_(reads.mean_over_nodes(states), weight.T)
         return sharing.of_all(embeddings)
 
 

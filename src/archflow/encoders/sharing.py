@@ -170,7 +170,7 @@ class Sharing:
         reads = []
         for layer, refined in enumerate(colours[1:], 1):
             before, owners = places, None
-            if layer == layers and _count_distinct(refined[members]) > _WORTH_SHARING * len(members):
+            if layer == layers and _distinct_at_least(refined[members]) > _WORTH_SHARING * len(members):
                 nodes, owners = _by_block(members, counts, lengths, size)
             else:
                 nodes, places = _grouped(refined, counts, members)
@@ -179,6 +179,11 @@ class Sharing:
             own_graphs = None if owners is None else moved(owners)[0]
             reads.append(Reads(senders, offsets_of(counts[nodes]), size, own_places, ends, own_graphs))
         return cls(GraphBatch.of(starts, device), tuple(reads), *moved(graphs))
+
+
+def gather(states: Tensor, rows: Tensor) -> Tensor:
+    """Return rows, (n,), of states (m, D): `index_select`, but on a CPU the next rows are fetched ahead."""
+    return nn.functional.embedding_bag(rows.unsqueeze(1), states, mode="sum")
 
 
 def view_keys(columns: Columns, layers: int) -> UintArray:
@@ -246,41 +251,35 @@ def _row_keys(colours: UintArray, columns: Columns) -> UintArray:
     return np.add.reduceat(mix(colours, np.uint64(5)), columns.node_offsets[:-1])
 
 
-def _count_distinct(colours: UintArray) -> int:
-    ordered = np.sort(colours)
-    return int(np.count_nonzero(ordered[1:] != ordered[:-1])) + 1
+def _distinct_at_least(colours: UintArray) -> int:
+    """Return how many slots of a large table the colours take: their number, or a few per cent less."""
+    bits = (16 * len(colours)).bit_length()
+    taken = np.zeros(1 << bits, dtype=bool)
+    taken[colours >> np.uint64(64 - bits)] = True
+    return int(np.count_nonzero(taken))
 
 
 def _grouped(colours: UintArray, counts: IntArray, members: IntArray) -> tuple[IntArray, IntArray]:
     """Return a node of each distinct colour, those with most senders first, and the place of every member."""
-    order = members[_together(colours[members])]
-    fresh = np.ones(len(order), dtype=bool)
-    fresh[1:] = colours[order[1:]] != colours[order[:-1]]
-    nodes = np.sort(order[fresh])  # neighbours in the graphs stay neighbours in memory
-    nodes = nodes[stable_order(counts.max(initial=0) - counts[nodes])]
+    kept, groups = distinct_rows(colours[members])
+    order = _by_falling(counts[members[kept]])
+    nodes = members[kept[order]]
     places = np.zeros(len(colours), dtype=np.int64)
     places[nodes] = np.arange(len(nodes))
-    places[order] = places[order[fresh]][np.cumsum(fresh) - 1]
+    places[members] = places[members[kept]][groups]
     return nodes, places
 
 
 def _by_block(members: IntArray, counts: IntArray, lengths: IntArray, size: int) -> tuple[IntArray, IntArray]:
     """Return all members, in each block of that size those with most senders first, and their graphs."""
-    falling = counts.max(initial=0) - counts[members]
-    order = stable_order(np.arange(len(members)) // size * (falling.max(initial=0) + 1) + falling)
+    order = _by_falling(counts[members], np.arange(len(members)) // size)
     return members[order], np.repeat(np.arange(len(lengths)), lengths)[order]
 
 
-def _together(colours: UintArray) -> IntArray:
-    """Return positions, (N,), that put equal colours side by side.
-
-    The lowest bits of each colour make room for its position, as sorting numbers is much faster than sorting
-    positions. Should two colours agree in all other bits, they may take turns: each is then found more than
-    once, and its states are computed more than once, with the same result.
-    """
-    bits = np.uint64(len(colours).bit_length())
-    packed = np.sort((colours >> bits << bits) | np.arange(len(colours), dtype=np.uint64))
-    return (packed & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
+def _by_falling(counts: IntArray, blocks: IntArray | int = 0) -> IntArray:
+    """Return positions, (n,), that put counts in falling order, one block after the other; ties stay."""
+    fewer = counts.max(initial=0) - counts
+    return stable_order(blocks * (fewer.max(initial=0) + 1) + fewer)
 
 
 def _alone(columns: Columns, nodes: IntArray) -> Columns:
