@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import heapq
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -16,6 +17,8 @@ from archflow.graphs.keys import isomorphism_keys
 from archflow.graphs.operations import INPUT, OUTPUT, Operations
 
 Attributes = tuple[tuple[str, tuple[float, ...]], ...]
+
+_TARGET_FIRST = operator.itemgetter(1, 0)  # how edges are sorted
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -43,14 +46,15 @@ class Architecture:
 
     def __post_init__(self) -> None:
         operations = tuple(self.operations)
-        edges = tuple(sorted(((int(u), int(v)) for u, v in self.edges), key=lambda edge: (edge[1], edge[0])))
+        edges = tuple(sorted([(int(u), int(v)) for u, v in self.edges], key=_TARGET_FIRST))
         object.__setattr__(self, "operations", operations)
         object.__setattr__(self, "edges", edges)
         object.__setattr__(self, "attributes", _checked(self.attributes, operations))
         _check_ends(operations)
+        count, output = len(operations), operations.index(OUTPUT)
         for source, target in edges:
-            _check_edge(operations, source, target)
-            if source >= target:
+            if not 0 <= source < target < count or source == output or operations[target] == INPUT:
+                _check_edge(operations, source, target)
                 raise InvalidArchitectureError(
                     f"edge {source}>{target} runs against the node order; nodes must be in topological order "
                     f"(Architecture.from_graph sorts them and reports cycles)"
@@ -179,6 +183,8 @@ class Architecture:
 
 def _checked(attributes: Mapping[str, Sequence[float]] | Attributes, operations: Sequence[str]) -> Attributes:
     """Return the attributes sorted, in float32, without those that no node has."""
+    if not attributes:
+        return ()
     pairs = attributes.items() if isinstance(attributes, Mapping) else attributes
     checked = {}
     for name, values in pairs:

@@ -28,6 +28,7 @@ CONV3X3, CONV1X1, MAXPOOL3X3 = "conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3
 _LABELS = {INPUT: -1, OUTPUT: -2, CONV3X3: 0, CONV1X1: 1, MAXPOOL3X3: 2}
 _MUTATION_TRIES = 1_000
 
+_PLAIN, _BITS = frozenset({int}), frozenset({0, 1})  # true and 1.0 would compare equal to 1
 _DECODER = json.JSONDecoder(object_pairs_hook=tuple)  # objects become tuples of pairs: repeated keys show
 
 
@@ -243,14 +244,14 @@ def _decode(text: str) -> tuple[list[str], list[tuple[int, int]]]:
     for row, entries in enumerate(matrix):
         if not isinstance(entries, list) or len(entries) != n:
             _fail(f'row {row} of the matrix must be a list of {n} numbers, one for each of "ops"')
-        for column, entry in enumerate(entries):
-            if type(entry) is not int or not 0 <= entry <= 1:  # true and 1.0 would compare equal to 1
-                _fail(f"row {row}, column {column} of the matrix must be 0 or 1")
-            if entry:
-                if row >= column:
-                    _fail(
-                        f"row {row}, column {column} of the matrix is 1; entries on and below the diagonal "
-                        f"must be 0, or the cell could have a cycle"
-                    )
-                edges.append((row, column))
+        if not _PLAIN.issuperset(map(type, entries)) or not _BITS.issuperset(entries):
+            bad = (i for i, entry in enumerate(entries) if type(entry) is not int or entry not in _BITS)
+            _fail(f"row {row}, column {next(bad)} of the matrix must be 0 or 1")
+        ones = [column for column, entry in enumerate(entries) if entry]
+        if ones and ones[0] <= row:
+            _fail(
+                f"row {row}, column {ones[0]} of the matrix is 1; entries on and below the diagonal "
+                f"must be 0, or the cell could have a cycle"
+            )
+        edges += [(row, column) for column in ones]
     return operations, edges
