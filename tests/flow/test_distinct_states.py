@@ -37,7 +37,7 @@ class Chained:
         self.updated += len(messages)
         changed = ~self.passes[operation_ids, None]
         flows = messages.any(axis=1, keepdims=True) if self.quiet else True
-        numbers = operation_ids + 1.3 + np.tanh(attributes.sum(axis=1) / 1000)
+        numbers = operation_ids + 1.3 + np.tanh(attributes.sum(axis=1, dtype=np.float64) / 1000)
         messages += changed * flows * np.outer(numbers, [0.7, 1.9]) * (1 + np.sin(messages[:, ::-1]))
         messages[self.zero[operation_ids]] = 0
 
