@@ -303,7 +303,8 @@ class Predictor:
             raise UsageError(f"top must be at least 1, not {top}")
         plain, table = self._candidates(candidates, columns)
         order = Order.of(self.targets, weights, where, pareto)
-        spreads = self._spreads(table, report) if top is None else None  # first, as in `predict`
+        every = top is None and not order.conditions
+        spreads = self._spreads(table, report) if every else None  # first, as in `predict`
         predicted = self._means(table, report)
         values = [sign * own.values for sign, own in zip(self.targets.signs, self._labels, strict=True)]
         rows, fronts = order.choose(predicted, values, top)
