@@ -118,7 +118,7 @@ def train(
         ProcessLostError: Another of the processes is gone.
     """
     optimizer = optimizer or make_optimizer(module, config)
-    history = []
+    parameters, history = list(module.parameters()), []
     module.train()
     for epoch in range(first_epoch, config.epochs):
         order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(n_rows))
@@ -132,7 +132,7 @@ def train(
                 value.backward()  # type: ignore[no-untyped-call]
                 processes.average_gradients(module)
                 if config.gradient_norm is not None:
-                    nn.utils.clip_grad_norm_(module.parameters(), config.gradient_norm)
+                    nn.utils.clip_grad_norm_(parameters, config.gradient_norm)
                 optimizer.step()
                 losses.append(value.detach() * len(rows))
         mean = processes.agreed(float(torch.stack(losses).sum()) / n_rows)
