@@ -1,7 +1,7 @@
 """How long a user waits: fit on 78 labels and rank all 15,625 NAS-Bench-201 cells, method by method.
 
     ARCHFLOW_DATA=FOLDER python benchmarks/fit_and_rank.py
-    python benchmarks/fit_and_rank.py --reference-epochs 10
+    python benchmarks/fit_and_rank.py --labels 390 --reference-epochs 10
 
 The reference is the training alone, without the ranking, of our own FlowerFormer on the same labels,
 supervised and in its default configuration, once; `--reference-epochs` shortens it, and the row says so.
@@ -67,9 +67,9 @@ class Job:
         predictor: As it was fitted last.
     """
 
-    def __init__(self, method: str, measured: MeasuredTable, cells: ArchitectureTable) -> None:
+    def __init__(self, method: str, measured: MeasuredTable, cells: ArchitectureTable, labels: int) -> None:
         self.method, self._measured, self._cells = method, measured, cells
-        self._labelled, self._rest = draw_labels(len(measured.values), LABELS, seed=0)
+        self._labelled, self._rest = draw_labels(len(measured.values), labels, seed=0)
         self.predictor = Predictor(SPACE, method, device="cpu")
 
     def fit(self, epochs: int | None = None) -> None:
@@ -122,19 +122,20 @@ def _cumulative(stats: pstats.Stats, code: CodeType) -> float:
 def main() -> None:
     """Parse the options, run and print."""
     options = parser(__doc__)
+    options.add_argument("--labels", type=int, default=LABELS, metavar="N", help=f"by default {LABELS}")
     options.add_argument("--reference-epochs", type=int, metavar="N", help="train the reference only so long")
     arguments = options.parse_args()
     pin_threads()
     print_hardware()
     measured, origin = measured_table()
-    print(f"{LABELS} labels of {len(measured.values):,}: {origin}")
-    cells = SPACE.all()
-    jobs = {method: Job(method, measured, cells) for method in (*METHODS, REFERENCE)}
+    labels, cells = arguments.labels, SPACE.all()
+    print(f"{labels:,} labels of {len(measured.values):,}: {origin}")
+    jobs = {method: Job(method, measured, cells, labels) for method in (*METHODS, REFERENCE)}
     full = FineTuneConfig.default(REFERENCE, pretrained=False).training.epochs
     epochs = arguments.reference_epochs or full
     name = f"{REFERENCE}, {epochs} of {full} epochs, training alone"
     train = functools.partial(jobs[REFERENCE].fit, epochs)
-    (reference,) = measure_in_turn([(name, LABELS, train)], repeats=1, warm_up=False)
+    (reference,) = measure_in_turn([(name, labels, train)], repeats=1, warm_up=False)
 
     results = {}
     works: dict[str, Callable[[Job], None]] = {

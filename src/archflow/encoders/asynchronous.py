@@ -173,17 +173,18 @@ class AsynchronousPass(nn.Module):
 
     def _without_gradient(self, inputs: Tensor, sweep: Sweep) -> Tensor:
         """Update as `_Pass` does, but keep nothing."""
-        cell, width = self.cell, inputs.shape[1]
+        cell, width, most = self.cell, inputs.shape[1], max(sweep.sizes, default=0)
         weight_ih, weight_hh, bias_ih, bias_hh = cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh
         gate_weight, fresh_weight = weight_hh[: 2 * width].t(), weight_hh[2 * width :].t()
-        fresh_bias = bias_hh[2 * width :]
-        gates = torch.addmm((bias_ih + bias_hh)[: 2 * width], inputs, weight_ih[: 2 * width].t())
-        fresh = torch.addmm(bias_ih[2 * width :], inputs, weight_ih[2 * width :].t())
+        gate_bias, fresh_bias = (bias_ih + bias_hh)[: 2 * width], bias_hh[2 * width :]
+        gates, fresh, recalled = (inputs.new_empty(most, size) for size in (2 * width, width, width))
         states, sent = torch.empty_like(inputs), inputs.new_empty(len(inputs), width + 1)
-        nodes = gates, *gates.chunk(2, dim=1), fresh, states, sent[:, :width], sent[:, width]
-        for visit, rows in sweep.steps(*nodes):
-            gate, reset, update, new, state, product, exponential = rows
-            senders = sweep.senders[visit]
+        for visit, rows in sweep.steps(inputs, states, sent[:, :width], sent[:, width]):
+            given, state, product, exponential = rows
+            count, senders = len(given), sweep.senders[visit]
+            gate = torch.addmm(gate_bias, given, weight_ih[: 2 * width].t(), out=gates[:count])
+            new = torch.addmm(bias_ih[2 * width :], given, weight_ih[2 * width :].t(), out=fresh[:count])
+            reset, update = gate.chunk(2, dim=1)
             if senders is None:
                 gate.sigmoid_()
                 _tanh_(new.addcmul_(reset, fresh_bias))
@@ -192,7 +193,8 @@ class AsynchronousPass(nn.Module):
                 sums = senders.sum(sent)
                 message = sums[:, :width] / sums[:, width:].clamp_(min=_SMALLEST_TOTAL)
                 gate.addmm_(message, gate_weight).sigmoid_()
-                _tanh_(new.addcmul_(reset, torch.addmm(fresh_bias, message, fresh_weight)))
+                memory = torch.addmm(fresh_bias, message, fresh_weight, out=recalled[:count])
+                _tanh_(new.addcmul_(reset, memory))
                 torch.lerp(new, message, update, out=state)
             if sweep.receivers[visit] is not None:
                 _send(state, self.attention, product, exponential)
