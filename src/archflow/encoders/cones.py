@@ -20,6 +20,8 @@ from archflow.graphs import Columns, GraphBatch
 from archflow.graphs.batch import on_device
 from archflow.graphs.distinct_cones import DistinctCones
 
+_BLOCK = 1024  # cones whose gates, messages and states fit a core's cache together
+
 
 @runtime_checkable
 class SharesCones(Protocol):
@@ -35,7 +37,7 @@ class SharesCones(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Cones:
-    """The distinct cones of a batch, generation by generation.
+    """The distinct cones of a batch, generation by generation; on a CPU large generations are several.
 
     Attributes:
         first: A node with each cone, (n,) int64.
@@ -54,6 +56,8 @@ class Cones:
         senders, receivers = (host.targets, host.sources) if backward else (host.sources, host.targets)
         found = DistinctCones.of(start_colours(host.operation_ids, host.attributes), senders, receivers)
         sizes, device = found.sizes, batch.operation_ids.device
+        if device.type == "cpu":
+            sizes = [min(_BLOCK, size - begin) for size in found.sizes for begin in range(0, size, _BLOCK)]
         senders, receivers = found.edges()
         before = neighbours(receivers, senders, sizes, device)
         after = neighbours(senders, receivers, sizes, device)
