@@ -1,5 +1,7 @@
 """Ragged columns against lists of lists."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from archflow.graphs import Architecture, ArchitectureTable, Columns
 from archflow.graphs.columns import offsets_of, ragged_positions
-from archflow.testing import TOY_OPERATIONS, toy_table
+from archflow.testing import SIZED_TOY_OPERATIONS, TOY_OPERATIONS, toy_table
 from archflow.testing.strategies import tables
 
 
@@ -58,6 +60,15 @@ def test_ragged_positions_are_ranges(rows):
     starts, lengths = (np.array([row[i] for row in rows], dtype=np.int64) for i in (0, 1))
     expected = [position for start, length in rows for position in range(start, start + length)]
     assert ragged_positions(starts, lengths).tolist() == expected
+
+
+@given(tables(SIZED_TOY_OPERATIONS), st.data())
+def test_slice_is_take_of_rows_that_follow_each_other(table, data):
+    begin, end = sorted(data.draw(st.tuples(*[st.integers(0, len(table))] * 2)))
+    part, taken = table.columns.slice(begin, end), table.columns.take(np.arange(begin, end))
+    check_dtypes(part)
+    for field in dataclasses.fields(part):
+        np.testing.assert_array_equal(getattr(part, field.name), getattr(taken, field.name))
 
 
 @settings(deadline=None)

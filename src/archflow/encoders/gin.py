@@ -101,14 +101,16 @@ class GINLayer(nn.Module):
     def blocks(self, states: Tensor, reads: Reads) -> Iterator[tuple[slice, Tensor]]:
         """Map distinct states (m, D) to the next layer's (n, D), block by block, without gradients.
 
-        The first linear map comes before the sum over senders, which it commutes with.
+        The first linear map comes before the sum over senders, which it commutes with. It overwrites the
+        states: fresh memory would take longer than the copies.
         """
         first, _, second = cast(tuple[nn.Linear, nn.ReLU, nn.Linear], tuple(self.mlp))
-        sent = nn.functional.linear(states, first.weight)
+        for block in states.split(reads.size):
+            block.copy_(nn.functional.linear(block, first.weight))
         for rows, senders, starts, _ in reads.blocks():
             weights = states.new_ones(len(senders))
             weights[starts[:-1]] += self.epsilon
             arriving = nn.functional.embedding_bag(
-                senders, sent, starts, mode="sum", per_sample_weights=weights, include_last_offset=True
+                senders, states, starts, mode="sum", per_sample_weights=weights, include_last_offset=True
             )
             yield rows, second(arriving.add_(first.bias).relu_())

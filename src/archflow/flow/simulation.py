@@ -95,7 +95,7 @@ class Flow(abc.ABC):
         with _blas().limit(limits=1), ThreadPoolExecutor(threads) as pool:
             for begin in range(0, len(table), chunk):
                 end = min(begin + chunk, len(table))
-                columns = _slice(table.columns, begin, end)
+                columns = table.columns.slice(begin, end)
                 parts = np.split(result[begin:end], np.cumsum(widths)[:-1], axis=1)
                 blocks = [
                     block
@@ -152,25 +152,10 @@ def _fill(blocks: Sequence[_Block]) -> None:
         first, last = int(rows[0]), int(rows[-1]) + 1
         if last - first == len(rows):  # what is in one piece need not be copied
             nodes = slice(int(columns.node_offsets[first]), int(columns.node_offsets[last]))
-            result[first:last] = simulate(_slice(columns, first, last), ends.at(nodes), maps)
+            result[first:last] = simulate(columns.slice(first, last), ends.at(nodes), maps)
         else:
             places = ragged_positions(columns.node_offsets[rows], np.diff(columns.node_offsets)[rows])
             result[rows] = simulate(columns.take(rows), ends.at(places), maps)
-
-
-def _slice(columns: Columns, begin: int, end: int) -> Columns:
-    """Return some rows without copying them, but for the offsets."""
-    nodes, edges = columns.node_offsets[begin : end + 1], columns.edge_offsets[begin : end + 1]
-    first_node, first_edge = int(nodes[0]), int(edges[0])
-    of_nodes, of_edges = slice(first_node, int(nodes[-1])), slice(first_edge, int(edges[-1]))
-    return Columns(
-        columns.operation_ids[of_nodes],
-        nodes - first_node,
-        columns.sources[of_edges],
-        columns.targets[of_edges],
-        edges - first_edge,
-        columns.attributes[of_nodes],
-    )
 
 
 def _ends(columns: Columns, operations: Operations, direction: Direction) -> Ends:

@@ -140,6 +140,19 @@ class Columns:
             self.attributes[nodes],
         )
 
+    def slice(self, begin: int, end: int) -> Columns:
+        """Return the rows from `begin` to before `end`; only offsets are copied."""
+        nodes, edges = self.node_offsets[begin : end + 1], self.edge_offsets[begin : end + 1]
+        of_nodes, of_edges = slice(nodes[0], nodes[-1]), slice(edges[0], edges[-1])
+        return Columns(
+            self.operation_ids[of_nodes],
+            nodes - nodes[0],
+            self.sources[of_edges],
+            self.targets[of_edges],
+            edges - edges[0],
+            self.attributes[of_nodes],
+        )
+
     def check(self, operations: Operations) -> None:
         """Check that every row is an architecture over the vocabulary, by the rules of `Architecture`.
 

@@ -39,6 +39,6 @@ def in_chunks(
     while begin < len(columns):
         fits = int(np.searchsorted(numbers, numbers[begin] + _MOST_NUMBERS, side="right")) - 1
         end = max(begin + 1, min(fits, begin + _MOST_ROWS))
-        features[begin:end] = compute(columns.take(np.arange(begin, end)))
+        features[begin:end] = compute(columns.slice(begin, end))
         begin = end
     return features
