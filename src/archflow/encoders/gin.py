@@ -105,7 +105,7 @@ class GINLayer(nn.Module):
         states: fresh memory would take longer than the copies.
         """
         first, _, second = cast(tuple[nn.Linear, nn.ReLU, nn.Linear], tuple(self.mlp))
-        for block in states.split(reads.size):
+        for block in torch.split(states, reads.size):
             block.copy_(nn.functional.linear(block, first.weight))
         for rows, senders, starts, _ in reads.blocks():
             weights = states.new_ones(len(senders))
