@@ -144,6 +144,14 @@ def test_mix_is_splitmix64():
     assert mix(np.array([0], dtype=np.uint64), np.uint64(1)).tolist() == [0x6E789E6AA1B965F4]
 
 
+def test_mix_knows_no_blocks():
+    values = np.random.default_rng(0).integers(2**64, size=40_000, dtype=np.uint64)
+    salt = np.uint64(2**64 - 3)
+    ends = (0, 1, 16_383, 16_385, 40_000)
+    pieces = [mix(values[begin:end], salt) for begin, end in itertools.pairwise(ends)]
+    np.testing.assert_array_equal(mix(values, salt), np.concatenate(pieces))
+
+
 def test_short_zigzags_are_told_apart():
     assert zigzags("aa", "bb", length=7).key() != zigzags("ab", "ab", length=7).key()
 

@@ -68,9 +68,7 @@ def _row_sums(values: UintArray, offsets: IntArray) -> UintArray:
 
 def mix(values: UintArray, salt: np.uint64) -> UintArray:
     """Scramble 64-bit integers, (n,) (the finaliser of SplitMix64; Steele, Lea, Flood, OOPSLA 2014)."""
-    mixed = np.empty_like(values)
-    with np.errstate(over="ignore"):
-        shift = salt * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x9E3779B97F4A7C15)
+    mixed, shift = np.empty_like(values), np.uint64((int(salt) + 1) * 0x9E3779B97F4A7C15 % 2**64)
     for begin in range(0, len(values), _BLOCK):
         block = mixed[begin : begin + _BLOCK]
         np.add(values[begin : begin + _BLOCK], shift, out=block)

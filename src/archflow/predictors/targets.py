@@ -243,6 +243,11 @@ class Order:
         return rows
 
 
+def squeezed(columns: FloatArray) -> FloatArray:
+    """Return (A, T) as it is, or (A,) where T is 1."""
+    return columns[:, 0] if columns.shape[1] == 1 else columns
+
+
 def _weights(targets: Targets, weights: Mapping[str, float]) -> FloatArray:
     values = np.zeros(len(targets.names))
     for name, weight in weights.items():
@@ -261,8 +266,3 @@ def _weights(targets: Targets, weights: Mapping[str, float]) -> FloatArray:
 def _is_finite(value: object) -> bool:
     most = sys.float_info.max
     return isinstance(value, int | float | np.integer | np.floating) and bool(-most <= value <= most)
-
-
-def squeezed(columns: FloatArray) -> FloatArray:
-    """Return (A, T) as it is, or (A,) where T is 1."""
-    return columns[:, 0] if columns.shape[1] == 1 else columns

@@ -22,7 +22,8 @@ def cones_of_operations(columns: Columns, *, reverse: bool = False) -> DistinctC
 def largest(values: NDArray[np.float32], members: IntArray, starts: IntArray) -> NDArray[np.float32]:
     """Return the column-wise maxima of groups of rows.
 
-    What `np.maximum.reduceat` does column after column, here a member of all groups after the other.
+    What `np.maximum.reduceat` does column after column, here a member of all groups after the other, and the
+    last groups by themselves where they have more members left than there are groups.
 
     Args:
         values: The rows, (m, K).
@@ -34,8 +35,14 @@ def largest(values: NDArray[np.float32], members: IntArray, starts: IntArray) ->
     """
     counts, groups = np.diff(starts), np.arange(len(starts) - 1)
     maxima = values.take(members[starts[:-1]], axis=0)
-    for number in range(1, int(counts.max(initial=0))):
+    most = int(counts.max(initial=0))
+    for number in range(1, most):
         groups = groups[counts[groups] > number]
+        if len(groups) < most - number:
+            for group in groups.tolist():
+                rest = values.take(members[starts[group] + number : starts[group + 1]], axis=0)
+                maxima[group] = np.maximum(maxima[group], rest.max(axis=0))
+            break
         others = values.take(members[starts[groups] + number], axis=0)
         maxima[groups] = np.maximum(maxima[groups], others)
     return maxima
