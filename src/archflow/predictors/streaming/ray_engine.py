@@ -198,7 +198,9 @@ def _reason(error: Exception) -> str:
 
 def _cancel(ray: Any, running: Iterable[Any]) -> None:
     """Stop what runs, and return when it has stopped."""
-    left = list(running)
+    # Those that wait first: stopping the others frees processes, and Ray aborts when it hands one of these the
+    # very part that it is told to cancel.
+    left = list(running)[::-1]
     for force in (False, True):
         for reference in left:
             ray.cancel(reference, force=force)
