@@ -198,7 +198,7 @@ def _reason(error: Exception) -> str:
 
 def _cancel(ray: Any, running: Iterable[Any]) -> None:
     """Stop what runs, and return when it has stopped."""
-    # Those that wait first: stopping the others frees processes, and Ray aborts when it hands one of these the
+    # Those that wait first: stopping the others frees processes, and Ray aborts when it hands one of them the
     # very part that it is told to cancel.
     left = list(running)[::-1]
     for force in (False, True):
