@@ -184,7 +184,7 @@ def _in_ray(
                         event = Failed(part, f"its worker process died {_DEATHS} times ({_reason(error)})")
                     yield event
         finally:
-            # Ray may abort when it cancels what is about to start: what ends with the connection is left to it.
+            # Ray may abort when it cancels what is about to start: what ends with the connection is left alone.
             if lasting:
                 _cancel(ray, running)
 
