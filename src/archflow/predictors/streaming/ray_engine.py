@@ -184,7 +184,7 @@ def _in_ray(
                         event = Failed(part, f"its worker process died {_DEATHS} times ({_reason(error)})")
                     yield event
         finally:
-            # Ray may abort when it cancels what is about to start: what ends with the connection is left alone.
+            # Ray may abort when it cancels what is about to start; the end of the connection stops it anyway.
             if lasting:
                 _cancel(ray, running)
 
